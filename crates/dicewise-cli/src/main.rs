@@ -1,0 +1,2 @@
+//! The `dicewise` program.
+fn main() {}

@@ -1,0 +1,4 @@
+//! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
+pub mod volume;
+
+pub use volume::{Grid, Image, LabelMap, Volume};

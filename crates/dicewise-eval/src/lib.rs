@@ -1,0 +1,1 @@
+//! DSC, volume difference, ROC and significance

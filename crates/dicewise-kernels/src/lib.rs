@@ -1,0 +1,1 @@
+//! 3-D network operations for Burn: convolution, normalisation with activation, pooling, upsampling

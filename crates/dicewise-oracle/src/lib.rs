@@ -1,0 +1,1 @@
+//! Literal f64 loops of the equations, the reference of all tests

@@ -1,0 +1,1 @@
+//! The Dice loss with every partition Φ and smoothing term ε: value and derivative
