@@ -1,0 +1,226 @@
+use std::ops::Range;
+
+use crate::{DiceError, Shape};
+
+/// y: the ground truth of a batch, and which of its voxels count.
+///
+/// An integer label map `[B, I]` is used as it is: its one-hot form `[B, C, I]` is never built.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    shape: Shape,
+    kind: Kind<'a>,
+    ignore_index: Option<i64>,
+    mask: Option<&'a [bool]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind<'a> {
+    Labels(LabelMap<'a>),
+    Dense(DenseMaps<'a>),
+}
+
+impl<'a> Target<'a> {
+    /// Exclusive labels: one class index per voxel, `[B, I]`.
+    ///
+    /// # Errors
+    /// A slice that is not B·I long. Labels outside of 0..C are found during the voxel pass.
+    pub fn labels(shape: Shape, labels: impl Into<LabelMap<'a>>) -> Result<Self, DiceError> {
+        let labels = labels.into();
+        shape.check_samples("label map", labels.len())?;
+        Ok(Self { shape, kind: Kind::Labels(labels), ignore_index: None, mask: None })
+    }
+
+    /// Soft or overlapping labels: y ∈ \[0, 1\], `[B, C, I]`, `f32` or `f64`.
+    ///
+    /// # Errors
+    /// A slice that is not B·C·I long. Values outside of \[0, 1\] are found during the voxel pass.
+    pub fn dense(shape: Shape, maps: impl Into<DenseMaps<'a>>) -> Result<Self, DiceError> {
+        let maps = maps.into();
+        shape.check_maps("dense target", maps.len())?;
+        Ok(Self { shape, kind: Kind::Dense(maps), ignore_index: None, mask: None })
+    }
+
+    /// Leaves out the voxels with this label, which may be no class (255, −1): they enter no sum and get
+    /// gradient exactly 0. Of no effect on dense targets.
+    #[must_use]
+    pub fn ignore_index(mut self, label: Option<i64>) -> Self {
+        self.ignore_index = label;
+        self
+    }
+
+    /// Leaves out the voxels where `mask[b, i]` is false: they enter no sum and get gradient exactly 0,
+    /// whatever the prediction is there, NaN included.
+    ///
+    /// # Errors
+    /// A slice that is not B·I long.
+    pub fn masked(mut self, mask: &'a [bool]) -> Result<Self, DiceError> {
+        self.shape.check_samples("mask", mask.len())?;
+        self.mask = Some(mask);
+        Ok(self)
+    }
+
+    /// The shape of the predictions that belong to this target.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    pub(crate) fn kind(&self) -> Kind<'a> {
+        self.kind
+    }
+
+    /// Writes the class of each voxel of a block: [`LEFT_OUT`] where ignored or masked, and 0 everywhere
+    /// else if the target is dense.
+    pub(crate) fn codes(
+        &self,
+        b: usize,
+        voxels: &Range<usize>,
+        codes: &mut Vec<i32>,
+    ) -> Result<(), DiceError> {
+        let here = self.shape.sample(b, voxels);
+        codes.clear();
+        let classes = self.shape.classes();
+        let in_range = match self.kind {
+            Kind::Dense(_) => {
+                codes.resize(voxels.len(), 0);
+                true
+            }
+            Kind::Labels(labels) => match labels {
+                LabelMap::U8(l) => encode(&l[here.clone()], classes, self.ignore_index, codes),
+                LabelMap::U16(l) => encode(&l[here.clone()], classes, self.ignore_index, codes),
+                LabelMap::I16(l) => encode(&l[here.clone()], classes, self.ignore_index, codes),
+                LabelMap::I32(l) => encode(&l[here.clone()], classes, self.ignore_index, codes),
+                LabelMap::I64(l) => encode(&l[here.clone()], classes, self.ignore_index, codes),
+            },
+        };
+        if let Some(mask) = self.mask {
+            for (code, &counts) in codes.iter_mut().zip(&mask[here.clone()]) {
+                *code = if counts { *code } else { LEFT_OUT };
+            }
+        }
+        if in_range { Ok(()) } else { self.find_bad_label(b, voxels, codes) }
+    }
+
+    #[cold]
+    fn find_bad_label(&self, b: usize, voxels: &Range<usize>, codes: &[i32]) -> Result<(), DiceError> {
+        // A label that is no class does not matter under the mask.
+        match codes.iter().position(|&code| code == NO_CLASS) {
+            None => Ok(()),
+            Some(offset) => {
+                let voxel = voxels.start + offset;
+                let Kind::Labels(labels) = self.kind else { unreachable!("dense targets have no labels") };
+                let label = labels.get(b * self.shape.voxels() + voxel);
+                Err(DiceError::LabelOutOfRange { label, batch: b, voxel, classes: self.shape.classes() })
+            }
+        }
+    }
+}
+
+/// The code of a voxel that is ignored or masked.
+pub(crate) const LEFT_OUT: i32 = -1;
+/// The code of a label that is no class.
+const NO_CLASS: i32 = -2;
+
+/// Appends the codes of `labels`; false if one of them is no class.
+fn encode<L: Copy + Into<i64>>(
+    labels: &[L],
+    classes: usize,
+    ignore: Option<i64>,
+    codes: &mut Vec<i32>,
+) -> bool {
+    let mut in_range = true;
+    let mut code = |label: i64| {
+        let is_class = (label as u64) < classes as u64;
+        in_range &= is_class;
+        if is_class { label as i32 } else { NO_CLASS }
+    };
+    match ignore {
+        None => codes.extend(labels.iter().map(|&label| code(label.into()))),
+        Some(ignore) => codes.extend(labels.iter().map(|&label| {
+            let label = label.into();
+            if label == ignore { LEFT_OUT } else { code(label) }
+        })),
+    }
+    in_range
+}
+
+/// Borrowed integer labels, `[B, I]`: a label is the index of its class.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum LabelMap<'a> {
+    /// Unsigned 8-bit labels.
+    U8(&'a [u8]),
+    /// Unsigned 16-bit labels.
+    U16(&'a [u16]),
+    /// Signed 16-bit labels.
+    I16(&'a [i16]),
+    /// Signed 32-bit labels.
+    I32(&'a [i32]),
+    /// Signed 64-bit labels.
+    I64(&'a [i64]),
+}
+
+impl LabelMap<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::U8(l) => l.len(),
+            Self::U16(l) => l.len(),
+            Self::I16(l) => l.len(),
+            Self::I32(l) => l.len(),
+            Self::I64(l) => l.len(),
+        }
+    }
+
+    fn get(&self, index: usize) -> i64 {
+        match self {
+            Self::U8(l) => l[index].into(),
+            Self::U16(l) => l[index].into(),
+            Self::I16(l) => l[index].into(),
+            Self::I32(l) => l[index].into(),
+            Self::I64(l) => l[index],
+        }
+    }
+}
+
+/// Borrowed dense targets, `[B, C, I]`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum DenseMaps<'a> {
+    /// 32-bit values.
+    F32(&'a [f32]),
+    /// 64-bit values.
+    F64(&'a [f64]),
+}
+
+impl DenseMaps<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::F32(maps) => maps.len(),
+            Self::F64(maps) => maps.len(),
+        }
+    }
+}
+
+macro_rules! from_slices {
+    ($name:ident: $($variant:ident($type:ty)),*) => {$(
+        impl<'a> From<&'a [$type]> for $name<'a> {
+            fn from(values: &'a [$type]) -> Self {
+                Self::$variant(values)
+            }
+        }
+
+        impl<'a> From<&'a Vec<$type>> for $name<'a> {
+            fn from(values: &'a Vec<$type>) -> Self {
+                Self::$variant(values)
+            }
+        }
+
+        impl<'a, const N: usize> From<&'a [$type; N]> for $name<'a> {
+            fn from(values: &'a [$type; N]) -> Self {
+                Self::$variant(values)
+            }
+        }
+    )*};
+}
+
+from_slices!(LabelMap: U8(u8), U16(u16), I16(i16), I32(i32), I64(i64));
+from_slices!(DenseMaps: F32(f32), F64(f64));
