@@ -56,6 +56,7 @@
 mod activation;
 mod epsilon;
 mod error;
+pub mod explain;
 mod gradient;
 mod heuristic;
 mod loss;
