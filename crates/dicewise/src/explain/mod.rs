@@ -123,7 +123,11 @@ impl Explanation {
             missing,
             missing_is_background,
             on_empty: Verdict::of(ratio(empty, present)),
-            on_missing: if missing_is_background { Verdict::Ignores } else { Verdict::of(ratio(missing, present)) },
+            on_missing: if missing_is_background {
+                Verdict::Ignores
+            } else {
+                Verdict::of(ratio(missing, present))
+            },
         }
     }
 

@@ -1,0 +1,94 @@
+use dicewise::Target;
+use proptest::prelude::*;
+
+use crate::cases::{Case, Options, assert_close, case_and_options};
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest, value| value.abs().max(largest))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn value_and_gradient_in_f64_equal_the_oracle((case, options) in case_and_options()) {
+        let problem = case.problem(&options);
+        let mut gradient = vec![f64::NAN; case.p.len()];
+        let loss = options
+            .loss()
+            .value_and_gradient(&case.p, &case.target(), Some(&case.presence()), &mut gradient)
+            .unwrap();
+        assert_close(&[loss], &[problem.loss()], 1e-13, 1.0);
+        let expected = problem.gradient();
+        assert_close(&gradient, &expected, 1e-12, largest(&expected));
+    }
+
+    #[test]
+    fn value_and_gradient_in_f32_equal_the_oracle((case, options) in case_and_options()) {
+        let p: Vec<f32> = case.p.iter().map(|&p| p as f32).collect();
+        let dense: Vec<f32> = case.dense.iter().map(|&y| y as f32).collect();
+        // The oracle gets the rounded values: what is tested is the arithmetic.
+        let rounded = Case {
+            p: p.iter().map(|&p| p.into()).collect(),
+            dense: dense.iter().map(|&y| y.into()).collect(),
+            ..case.clone()
+        };
+        let problem = rounded.problem(&options);
+        let target = match case.soft {
+            true => Target::dense(case.shape, &dense).unwrap().masked(&case.mask).unwrap(),
+            false => case.target(),
+        };
+        let mut gradient = vec![f32::NAN; p.len()];
+        let loss =
+            options.loss().value_and_gradient(&p, &target, Some(&case.presence()), &mut gradient).unwrap();
+        assert_close(&[loss], &[problem.loss()], 1e-13, 1.0);
+        let gradient: Vec<f64> = gradient.into_iter().map(f64::from).collect();
+        let expected = problem.gradient();
+        assert_close(&gradient, &expected, 1e-7, largest(&expected));
+    }
+
+    #[test]
+    fn masked_and_ignored_voxels_get_exactly_0_and_do_not_matter((case, options) in case_and_options()) {
+        let counted = case.counted();
+        let (classes, voxels) = (case.shape.classes(), case.shape.voxels());
+        let left_out = |k: usize| !counted[k / (classes * voxels) * voxels + k % voxels];
+        let mut other = case.clone();
+        for k in 0..other.p.len() {
+            if left_out(k) {
+                other.p[k] = f64::NAN;
+            }
+        }
+        let run = |case: &Case, options: &Options| {
+            let mut gradient = vec![f64::NAN; case.p.len()];
+            let presence = case.presence();
+            let loss = options
+                .loss()
+                .value_and_gradient(&case.p, &case.target(), Some(&presence), &mut gradient)
+                .unwrap();
+            (loss, gradient)
+        };
+        let (loss, gradient) = run(&other, &options);
+        prop_assert!((0..gradient.len()).all(|k| !left_out(k) || gradient[k] == 0.0));
+        prop_assert_eq!((loss, gradient), run(&case, &options));
+    }
+
+    #[test]
+    fn labels_of_every_width_give_the_same((case, options) in case_and_options()) {
+        let case = Case { soft: false, ..case };
+        let loss = options.loss();
+        let presence = case.presence();
+        let value = |target: dicewise::Target<'_>| {
+            let target = target.ignore_index(Some(255)).masked(&case.mask).unwrap();
+            loss.value(&case.p, &target, Some(&presence)).unwrap()
+        };
+        let expected = value(case.target());
+        let u8s: Vec<u8> = case.labels.iter().map(|&l| l as u8).collect();
+        let u16s: Vec<u16> = case.labels.iter().map(|&l| l as u16).collect();
+        let i16s: Vec<i16> = case.labels.iter().map(|&l| l as i16).collect();
+        let i32s: Vec<i32> = case.labels.iter().map(|&l| l as i32).collect();
+        prop_assert_eq!(value(Target::labels(case.shape, &u8s).unwrap()), expected);
+        prop_assert_eq!(value(Target::labels(case.shape, &u16s).unwrap()), expected);
+        prop_assert_eq!(value(Target::labels(case.shape, &i16s).unwrap()), expected);
+        prop_assert_eq!(value(Target::labels(case.shape, &i32s).unwrap()), expected);
+    }
+}

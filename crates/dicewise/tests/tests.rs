@@ -1,0 +1,24 @@
+//! What the Dice loss claims, by theme.
+
+// Equality with literal loops over Eq. 3 and 4, for every combination of options.
+mod oracle;
+// Random batches for the above and below.
+mod cases;
+// What the paper proves about Φ, and what has to hold under relabelling, permutation and duplication.
+mod invariants;
+// Leaf, marginal, declared and inferred, empty and missing.
+mod missing_labels;
+// Batch-wise Dice over several ranks.
+mod ranks;
+// Accuracy in f32, large volumes, thread counts, ε = 0.
+mod numerics;
+// Gradients with respect to logits.
+mod activations;
+// Eq. 5.
+mod heuristic;
+// The table of peers' defaults.
+mod explain;
+// Bad input.
+mod errors;
+// Names that are written and read back.
+mod names;
