@@ -1,2 +1,70 @@
-//! Project tasks.
-fn main() {}
+//! Project tasks: `cargo xtask TASK`.
+//!
+//! One place for the commands that the README, contributors and CI share.
+use std::env;
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+Usage: cargo xtask TASK
+
+  test   every test: unit, property, documentation, program
+  lint   formatting, clippy and documentation, warnings refused
+  deny   licences and sources of all dependencies (installs cargo-deny if it is missing)
+  ci     lint, deny and test
+";
+
+fn main() -> ExitCode {
+    let task = env::args().nth(1).unwrap_or_default();
+    let done = match task.as_str() {
+        "test" => test(),
+        "lint" => lint(),
+        "deny" => deny(),
+        "ci" => lint() && deny() && test(),
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Tests run optimised: they train networks, and the program they drive is then the one that
+/// `cargo run --release` has built already.
+fn test() -> bool {
+    cargo(&["test", "--release", "--workspace", "--locked"])
+}
+
+fn lint() -> bool {
+    cargo(&["fmt", "--all", "--check"])
+        && cargo(&["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
+        && run(cargo_command(&["doc", "--release", "--workspace", "--no-deps", "--locked"])
+            .env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+/// Advisories are left out: their database is fetched from outside the package registries.
+fn deny() -> bool {
+    let installed = Command::new("cargo-deny").arg("--version").output().is_ok_and(|o| o.status.success());
+    (installed || cargo(&["install", "cargo-deny", "--locked"]))
+        && cargo(&["deny", "check", "bans", "licenses", "sources"])
+}
+
+fn cargo(arguments: &[&str]) -> bool {
+    run(&mut cargo_command(arguments))
+}
+
+fn cargo_command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
+
+fn run(command: &mut Command) -> bool {
+    eprintln!("▶ {command:?}");
+    match command.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("{command:?}: {error}");
+            false
+        }
+    }
+}

@@ -1,1 +1,25 @@
-//! The 3-D U-Net, its training, its checkpoints and its predictions
+//! The 3-D U-Net, its training, its checkpoints and its predictions.
+//!
+//! - [`UNetConfig`] describes a [`UNet`]; [`UNetConfig::brats`] and [`UNetConfig::acdc`] are the paper's.
+//! - [`Trainer`] trains one on samples from a [`SampleSource`], visibly ([`Observer`]), resumably ([`checkpoint`]) and
+//!   reproducibly: everything random is a function of the seed and of how many samples have been drawn.
+//! - [`predict`] turns a volume of any size into class probabilities.
+mod block;
+pub mod checkpoint;
+mod empty_class;
+mod error;
+mod optimizer;
+mod parameters;
+mod predict;
+mod schedule;
+mod trainer;
+mod unet;
+
+pub use empty_class::EmptyClass;
+pub use error::TrainError;
+pub use optimizer::{Adam, kernel_square_sum};
+pub use parameters::count_trainable;
+pub use predict::{Channels, OutputActivation, predict};
+pub use schedule::{Schedule, ScheduleState};
+pub use trainer::{Observer, Outcome, Sample, SampleSource, Step, Trainer, TrainingConfig};
+pub use unet::{Activation, Normalisation, UNet, UNetConfig};

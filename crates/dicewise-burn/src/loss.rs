@@ -1,0 +1,127 @@
+//! The loss module.
+use std::sync::Arc;
+
+use burn::backend::{Dispatch, Flex};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn_flex::FlexTensor;
+use dicewise::{DiceError, DiceLoss, DiceSums, Presence, Shape, Target};
+
+use crate::ops::DiceOps;
+
+/// The Dice loss of Eq. 3 on probabilities, differentiated by Eq. 4.
+#[derive(Module, Debug)]
+pub struct SoftDiceLoss {
+    #[module(skip)]
+    loss: DiceLoss,
+}
+
+/// What [`SoftDiceLoss::forward`] returns.
+#[derive(Clone, Debug)]
+pub struct DiceValue {
+    /// The loss, shape `[1]`: call `backward` on it.
+    pub tensor: Tensor<1>,
+    /// The same number on the host; reading it costs no transfer.
+    pub loss: f64,
+    /// Σyp, Σy and Σp of each sample and class, for logs.
+    pub sums: DiceSums,
+}
+
+impl SoftDiceLoss {
+    /// A module around a configured loss.
+    pub fn new(loss: DiceLoss) -> Self {
+        Self { loss }
+    }
+
+    /// The loss of a prediction.
+    ///
+    /// ```text
+    /// DL = 1 − (1/|Φ|) Σ_{φ∈Φ} (2 Σ_φ y p + ε) / (Σ_φ (y + p) + ε)                     (Eq. 3)
+    /// ```
+    ///
+    /// `presence` says which (sample, class) labels are annotated; without it all are.
+    ///
+    /// # Shapes
+    /// - prediction: `[B, C, …]`, probabilities
+    /// - target: `[B, C, …]`, values in [0, 1]; no gradient flows into it
+    ///
+    /// # Errors
+    /// Prediction and target of different shapes; on the CPU backend, values that are not finite or outside [0, 1];
+    /// on other backends, sums that are not finite; and what [`DiceLoss::terms`] refuses.
+    pub fn forward<const D: usize>(
+        &self,
+        prediction: Tensor<D>,
+        target: Tensor<D>,
+        presence: Option<&Presence>,
+    ) -> Result<DiceValue, DiceError> {
+        let (shape, found) = (shape(&prediction)?, target.dims());
+        if prediction.dims() != found {
+            return Err(DiceError::Length {
+                argument: "dense target",
+                shape: format!("{:?}", prediction.dims()),
+                expected: shape.elements(),
+                found: found.iter().product(),
+            });
+        }
+        let target = target.detach();
+        let sums = self.sums(&prediction, &target, shape)?;
+        let terms = self.loss.terms(&sums, presence)?;
+        let loss = terms.loss;
+        let tensor = <Dispatch as DiceOps>::dice_loss(
+            prediction.into_dispatch(),
+            target.into_dispatch(),
+            Arc::new(terms),
+        );
+        Ok(DiceValue { tensor: Tensor::from_dispatch(tensor), loss, sums })
+    }
+
+    fn sums<const D: usize>(
+        &self,
+        prediction: &Tensor<D>,
+        target: &Tensor<D>,
+        shape: Shape,
+    ) -> Result<DiceSums, DiceError> {
+        let (prediction, target) = (prediction.clone().inner(), target.clone().inner());
+        match (host_array(&prediction), host_array(&target)) {
+            (Some(p), Some(y)) => {
+                self.loss.sums(p.storage::<f32>(), &Target::dense(shape, y.storage::<f32>())?)
+            }
+            _ => self.sums_on_device(prediction, target, shape),
+        }
+    }
+
+    /// The sums by tensor operations: 3·B·C numbers travel to the host, or 4·B·C for marginal treatment.
+    fn sums_on_device<const D: usize>(
+        &self,
+        prediction: Tensor<D>,
+        target: Tensor<D>,
+        shape: Shape,
+    ) -> Result<DiceSums, DiceError> {
+        let (batch, classes) = (shape.batch(), shape.classes());
+        let flat = [batch, classes, shape.voxels()];
+        let (p, y): (Tensor<3>, Tensor<3>) = (prediction.reshape(flat), target.reshape(flat));
+        let host = |maps: Tensor<3>| -> Vec<f64> {
+            let data = maps.sum_dim(2).into_data().convert::<f64>();
+            data.to_vec().expect("just converted to f64")
+        };
+        let overlap = host(y.clone() * p.clone());
+        let sums = DiceSums::from_parts(batch, classes, overlap, host(y.clone()), host(p.clone()))?;
+        if !self.loss.missing_labels().is_marginal() {
+            return Ok(sums);
+        }
+        let background = y.slice([0..batch, 0..1]);
+        sums.with_background_overlap(host(p * background))
+    }
+}
+
+fn shape<const D: usize>(prediction: &Tensor<D>) -> Result<Shape, DiceError> {
+    let dims = prediction.dims();
+    let (batch, classes) = (dims.first().copied().unwrap_or(0), dims.get(1).copied().unwrap_or(0));
+    Shape::new(batch, classes, dims.iter().skip(2).product())
+}
+
+/// The tensor's memory, if it is an f32 tensor of Burn's CPU backend.
+fn host_array<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
+    let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
+    crate::ops::is_f32(&tensor).then(|| tensor.to_contiguous())
+}

@@ -1,0 +1,108 @@
+//! The loss as one operation with its own backward.
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{DType, TensorData};
+use burn_flex::FlexTensor;
+use dicewise::{DiceTerms, Shape, Target};
+
+/// What a backend provides for the loss. The bodies given here work on every backend.
+#[backend_extension(Flex, Autodiff)]
+pub trait DiceOps: Backend {
+    /// The loss, shape `[1]`. Its value is known already: this puts it on the device and, under autodiff, into the
+    /// graph with `prediction` as its parent.
+    fn dice_loss(
+        prediction: FloatTensor<Self>,
+        target: FloatTensor<Self>,
+        terms: Arc<DiceTerms>,
+    ) -> FloatTensor<Self> {
+        let _ = target;
+        let value = TensorData::from([terms.loss]).convert_dtype(prediction.dtype());
+        Self::float_from_data(value, &Self::float_device(&prediction))
+    }
+
+    /// ∂DL/∂p = a − b·y_row, shaped like the target (Eq. 4).
+    fn dice_gradient(target: FloatTensor<Self>, terms: Arc<DiceTerms>) -> FloatTensor<Self> {
+        let shape = target.shape();
+        let flat = maps(&target);
+        let device = Self::float_device(&target);
+        let coefficients = |values: Vec<f64>| {
+            let data = TensorData::new(values, [terms.batch, terms.classes, 1]).convert_dtype(target.dtype());
+            Self::float_from_data(data, &device)
+        };
+        // Under marginal treatment a missing class has the background's y in its derivative, not its own.
+        let routed = |own: bool| {
+            let b = terms.b.iter().zip(&terms.row).enumerate();
+            b.map(|(map, (&b, &row))| if (row == map % terms.classes) == own { b } else { 0.0 }).collect()
+        };
+        let y = Self::float_reshape(target.clone(), flat.into());
+        let mut slope = Self::float_mul(y.clone(), coefficients(routed(true)));
+        if !terms.rows_are_identity() {
+            let background = Self::float_slice(y, &[(0..flat[0]).into(), (0..1).into(), (0..flat[2]).into()]);
+            slope = Self::float_add(slope, Self::float_mul(background, coefficients(routed(false))));
+        }
+        let gradient = Self::float_sub(coefficients(terms.a.clone()), slope);
+        Self::float_reshape(gradient, shape)
+    }
+}
+
+impl DiceOps for Flex {
+    fn dice_gradient(target: FloatTensor<Self>, terms: Arc<DiceTerms>) -> FloatTensor<Self> {
+        if !is_f32(&target) {
+            return portable_gradient(target, terms);
+        }
+        let dims = target.shape();
+        let [batch, classes, voxels] = maps(&target);
+        let target = target.to_contiguous();
+        let shape = Shape::new(batch, classes, voxels).expect("the forward pass has accepted this shape");
+        let mut gradient = vec![0f32; shape.elements()];
+        Target::dense(shape, target.storage::<f32>())
+            .and_then(|target| terms.write_gradient(&target, &mut gradient))
+            .expect("the forward pass has accepted this target");
+        FlexTensor::from_data(TensorData::new(gradient, dims))
+    }
+}
+
+impl<B: DiceOps, C: CheckpointStrategy> DiceOps for Autodiff<B, C> {
+    fn dice_loss(
+        prediction: FloatTensor<Self>,
+        target: FloatTensor<Self>,
+        terms: Arc<DiceTerms>,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Eq4;
+        impl<B: DiceOps> Backward<B, 1> for Eq4 {
+            type State = (FloatTensor<B>, Arc<DiceTerms>);
+
+            fn backward(
+                self,
+                ops: Ops<Self::State, 1>,
+                gradients: &mut Gradients,
+                _checkpointer: &mut Checkpointer,
+            ) {
+                let upstream = gradients.consume::<B>(&ops.node);
+                let (target, terms) = ops.state;
+                let [prediction] = ops.parents;
+                let Some(prediction) = prediction else { return };
+                let ones = [1].repeat(target.shape().num_dims());
+                let gradient = B::dice_gradient(target, terms);
+                let gradient = B::float_mul(gradient, B::float_reshape(upstream, ones.into()));
+                gradients.register::<B>(prediction.id, gradient);
+            }
+        }
+        let target = target.into_primitive();
+        match Eq4.prepare::<C>([prediction.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(graph) => {
+                let value = B::dice_loss(prediction.into_primitive(), target.clone(), terms.clone());
+                graph.finish((target, terms), value)
+            }
+            OpsKind::UnTracked(graph) => {
+                graph.finish(B::dice_loss(prediction.into_primitive(), target, terms))
+            }
+        }
+    }
+}

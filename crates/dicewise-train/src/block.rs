@@ -1,0 +1,156 @@
+//! Normalisation → activation → convolution, the building block of the U-Net.
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::{Device, Tensor, TensorData};
+use dicewise_kernels::{Norm, batch_statistics, conv3d, norm_act};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::unet::{Activation, Normalisation};
+
+/// Added to variances, as in the authors' networks.
+const NORM_EPSILON: f64 = 1e-3;
+/// Share of the old running statistics kept at each step of batch normalisation (Keras' `momentum`).
+const BATCH_MOMENTUM: f64 = 0.99;
+const LEAKY_SLOPE: f32 = 0.01;
+
+pub(crate) struct BlockConfig {
+    pub(crate) in_channels: usize,
+    pub(crate) out_channels: usize,
+    /// x, y, z.
+    pub(crate) kernel: [usize; 3],
+    /// Only the convolution: the first block of the network.
+    pub(crate) bare: bool,
+}
+
+/// Normalisation → activation → convolution, or the convolution alone.
+#[derive(Module, Debug)]
+pub(crate) struct Block {
+    norm: Option<NormAct>,
+    pub(crate) conv: Conv,
+}
+
+impl Block {
+    pub(crate) fn init(
+        config: &BlockConfig,
+        normalisation: Normalisation,
+        activation: Activation,
+        rng: &mut ChaCha8Rng,
+        device: &Device,
+    ) -> Self {
+        let norm =
+            (!config.bare).then(|| NormAct::init(config.in_channels, normalisation, activation, device));
+        Self { norm, conv: Conv::init(config, rng, device) }
+    }
+
+    pub(crate) fn forward(&self, input: Tensor<5>) -> Tensor<5> {
+        let input = match &self.norm {
+            Some(norm) => norm.forward(input),
+            None => input,
+        };
+        self.conv.forward(input)
+    }
+}
+
+/// A convolution with "same" padding, stride 1 and a bias.
+#[derive(Module, Debug)]
+pub(crate) struct Conv {
+    kernel: Param<Tensor<5>>,
+    pub(crate) bias: Param<Tensor<1>>,
+}
+
+impl Conv {
+    fn init(config: &BlockConfig, rng: &mut ChaCha8Rng, device: &Device) -> Self {
+        let [kx, ky, kz] = config.kernel;
+        let shape = [config.out_channels, config.in_channels, kz, ky, kx];
+        let fan_in = (config.in_channels * kx * ky * kz) as f64;
+        // Keras' he_normal: a normal truncated at two standard deviations, widened by the factor
+        // that makes the truncated distribution's variance 2 / fan_in.
+        let sigma = (2.0 / fan_in).sqrt() / 0.879_625_661_034_239_8;
+        let weights: Vec<f32> =
+            (0..shape.iter().product()).map(|_| (sigma * truncated_normal(rng)) as f32).collect();
+        let kernel = Tensor::from_data(TensorData::new(weights, shape), device);
+        let bias = Tensor::zeros([config.out_channels], device);
+        Self { kernel: Param::from_tensor(kernel), bias: Param::from_tensor(bias) }
+    }
+
+    fn forward(&self, input: Tensor<5>) -> Tensor<5> {
+        conv3d(input, self.kernel.val(), Some(self.bias.val()), [1, 1, 1])
+    }
+}
+
+/// A standard normal number between −2 and 2, by rejection from Box–Muller.
+fn truncated_normal(rng: &mut ChaCha8Rng) -> f64 {
+    loop {
+        // 1 − u is in (0, 1], so that the logarithm is finite.
+        let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
+        let value = radius * (std::f64::consts::TAU * rng.random::<f64>()).cos();
+        if value.abs() <= 2.0 {
+            return value;
+        }
+    }
+}
+
+/// Normalisation, scale and shift, activation.
+#[derive(Module, Debug)]
+struct NormAct {
+    gamma: Param<Tensor<1>>,
+    beta: Param<Tensor<1>>,
+    /// Learnt slopes of PReLU; none for leaky ReLU.
+    slope: Option<Param<Tensor<1>>>,
+    /// Running averages of batch normalisation; none for instance normalisation.
+    running: Option<Running>,
+}
+
+/// Running mean and variance of batch normalisation.
+#[derive(Module, Debug)]
+struct Running {
+    mean: RunningState<Tensor<1>>,
+    variance: RunningState<Tensor<1>>,
+}
+
+impl NormAct {
+    fn init(channels: usize, normalisation: Normalisation, activation: Activation, device: &Device) -> Self {
+        let zeros = || Tensor::<1>::zeros([channels], device);
+        let ones = || Tensor::<1>::ones([channels], device);
+        Self {
+            gamma: Param::from_tensor(ones()),
+            beta: Param::from_tensor(zeros()),
+            slope: match activation {
+                Activation::LeakyRelu => None,
+                Activation::Prelu => Some(Param::from_tensor(zeros())),
+            },
+            running: match normalisation {
+                Normalisation::Instance => None,
+                Normalisation::Batch => {
+                    Some(Running { mean: RunningState::new(zeros()), variance: RunningState::new(ones()) })
+                }
+            },
+        }
+    }
+
+    fn forward(&self, input: Tensor<5>) -> Tensor<5> {
+        let slope = match &self.slope {
+            Some(slope) => slope.val(),
+            None => Tensor::from_floats([LEAKY_SLOPE], &self.gamma.val().device()),
+        };
+        let norm = match &self.running {
+            None => Norm::Instance,
+            Some(running) if input.device().is_autodiff() => {
+                running.update(&input);
+                Norm::Batch
+            }
+            Some(running) => Norm::Fixed { mean: running.mean.value(), variance: running.variance.value() },
+        };
+        norm_act(input, self.gamma.val(), self.beta.val(), slope, norm, NORM_EPSILON)
+    }
+}
+
+impl Running {
+    fn update(&self, input: &Tensor<5>) {
+        let (mean, variance) = batch_statistics(input);
+        for (state, new) in [(&self.mean, mean), (&self.variance, variance)] {
+            let old = state.value_sync().to_device(&new.device());
+            state.update((old * BATCH_MOMENTUM + new * (1.0 - BATCH_MOMENTUM)).detach());
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! The training loop.
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::module::Module;
+use burn::optim::GradientsParams;
+use burn::tensor::{Device, Tensor, TensorData};
+use dicewise::{DiceLoss, Presence};
+use dicewise_burn::{DiceValue, dice_loss};
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::checkpoint::{self, Progress};
+use crate::empty_class::{EmptyClass, EmptyClassDetector};
+use crate::error::TrainError;
+use crate::optimizer::{Adam, kernel_square_sum};
+use crate::predict::OutputActivation;
+use crate::schedule::Schedule;
+use crate::unet::UNet;
+
+/// One training example as the network sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Intensities `[channels, Z, Y, X]`.
+    pub image: Vec<f32>,
+    /// Ground truth in [0, 1], `[classes, Z, Y, X]`.
+    pub target: Vec<f32>,
+    /// Which classes are annotated.
+    pub annotated: Vec<bool>,
+}
+
+/// Where training examples come from.
+pub trait SampleSource: Sync {
+    /// Number of cases; an epoch draws each once.
+    fn cases(&self) -> usize;
+    /// Extent of every sample along x, y, z.
+    fn shape(&self) -> [usize; 3];
+    /// A sample of the case; all randomness comes from `rng`.
+    fn draw(&self, case: usize, rng: &mut ChaCha8Rng) -> Sample;
+}
+
+/// How to train.
+#[derive(Clone, Debug)]
+pub struct TrainingConfig {
+    /// Steps of the optimiser at most.
+    pub iterations: usize,
+    /// Samples a step.
+    pub batch_size: usize,
+    /// Initial learning rate.
+    pub learning_rate: f64,
+    /// Its schedule.
+    pub schedule: Schedule,
+    /// Weight of Σ w² over convolution kernels.
+    pub l2: f64,
+    /// Seeds order and augmentation.
+    pub seed: u64,
+    /// Output activation.
+    pub output: OutputActivation,
+    /// The loss.
+    pub loss: DiceLoss,
+    /// Another loss (usually the same with a tiny ε) for the first iterations: ε warm-up.
+    pub warm_up: Option<(usize, DiceLoss)>,
+    /// Validate (and let the schedule observe) every so many iterations; 0 is never.
+    pub validate_every: usize,
+    /// Where to save the training, and after how many iterations each time.
+    pub checkpoint: Option<(PathBuf, usize)>,
+    /// Identifies the configuration in checkpoints.
+    pub fingerprint: String,
+}
+
+/// What happened in one iteration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// Iterations done, this one included.
+    pub iteration: usize,
+    /// Training loss, without the L2 penalty.
+    pub loss: f64,
+    /// Learning rate used.
+    pub learning_rate: f64,
+    /// Loss on the validation cases, L2 penalty included, if this iteration validated.
+    pub validation_loss: Option<f64>,
+}
+
+/// Follows a training.
+pub trait Observer {
+    /// After each iteration.
+    fn step(&mut self, step: &Step);
+    /// A class is predicted empty everywhere although the truth has it.
+    fn empty_class(&mut self, warning: &EmptyClass);
+}
+
+/// How a call of [`Trainer::run`] ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All iterations done, or stopped early by the schedule.
+    Finished,
+    /// The stop flag was raised; the checkpoint, if any, holds everything needed to go on.
+    Interrupted,
+}
+
+/// A network in training.
+pub struct Trainer {
+    config: TrainingConfig,
+    device: Device,
+    network: UNet,
+    adam: Adam,
+    progress: Progress,
+}
+
+impl Trainer {
+    /// Starts with a fresh network, which must live on `device` (with autodiff).
+    pub fn new(config: TrainingConfig, network: UNet, device: Device) -> Self {
+        let adam = Adam::new(config.l2);
+        let progress = Progress { config: config.fingerprint.clone(), ..Progress::default() };
+        Self { config, device, network, adam, progress }
+    }
+
+    /// Goes on from the checkpoint of `config`, if there is one; otherwise starts with `network`.
+    ///
+    /// # Errors
+    /// If there is a checkpoint that cannot be read or belongs to another configuration.
+    pub fn resume(config: TrainingConfig, network: UNet, device: Device) -> Result<Self, TrainError> {
+        let mut trainer = Self::new(config, network, device);
+        let path = trainer.config.checkpoint.as_ref().map(|(path, _)| path.clone());
+        if let Some(path) = path.filter(|path| path.exists()) {
+            let (network, adam, progress) = checkpoint::load(
+                &path,
+                trainer.network,
+                trainer.config.l2,
+                Some(&trainer.config.fingerprint),
+            )?;
+            trainer = Self { network, adam, progress, ..trainer };
+        }
+        Ok(trainer)
+    }
+
+    /// Iterations done so far.
+    pub fn iteration(&self) -> usize {
+        self.progress.iteration
+    }
+
+    /// The network, ready to predict.
+    pub fn network(&self) -> UNet {
+        self.network.valid()
+    }
+
+    /// Trains until done or until `stop` is raised.
+    ///
+    /// # Errors
+    /// If the loss stops being finite, the loss refuses its input, or a checkpoint cannot be written.
+    pub fn run(
+        &mut self,
+        training: &dyn SampleSource,
+        validation: &dyn SampleSource,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Outcome, TrainError> {
+        if training.cases() == 0 {
+            return Err(TrainError::NoTrainingCases);
+        }
+        let mut detector = EmptyClassDetector::default();
+        while self.progress.iteration < self.config.iterations && !self.progress.stopped {
+            if stop.load(Ordering::Relaxed) {
+                self.save()?;
+                return Ok(Outcome::Interrupted);
+            }
+            let mut step = self.step(training, &mut detector)?;
+            if let Some(warning) = detector.take() {
+                observer.empty_class(&warning);
+            }
+            let every = self.config.validate_every;
+            if every > 0 && step.iteration % every == 0 && validation.cases() > 0 {
+                let loss = self.validate(validation)?;
+                step.validation_loss = Some(loss);
+                self.progress.stopped = self.config.schedule.observe(&mut self.progress.schedule, loss);
+            }
+            observer.step(&step);
+            if self.config.checkpoint.as_ref().is_some_and(|(_, every)| step.iteration % every == 0) {
+                self.save()?;
+            }
+        }
+        self.save()?;
+        Ok(Outcome::Finished)
+    }
+
+    fn save(&self) -> Result<(), TrainError> {
+        if let Some((path, _)) = &self.config.checkpoint {
+            checkpoint::save(path, &self.network, &self.adam, &self.progress)?;
+        }
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        training: &dyn SampleSource,
+        detector: &mut EmptyClassDetector,
+    ) -> Result<Step, TrainError> {
+        let iteration = self.progress.iteration;
+        let samples: Vec<Sample> = (0..self.config.batch_size)
+            .map(|slot| {
+                let drawn = (iteration * self.config.batch_size + slot) as u64;
+                let case = self.case_at(drawn, training.cases());
+                training.draw(case, &mut stream(self.config.seed, Purpose::Augmentation, drawn))
+            })
+            .collect();
+        let loss = match &self.config.warm_up {
+            Some((until, loss)) if iteration < *until => loss,
+            _ => &self.config.loss,
+        };
+        let batch = Batch::new(&samples, training.shape(), &self.device);
+        let value =
+            batch.loss(&self.network, self.config.output, loss).map_err(|source| self.failed(source))?;
+        if !value.loss.is_finite() {
+            return Err(TrainError::NonFiniteLoss { iteration: iteration + 1, value: value.loss });
+        }
+        detector.observe(iteration + 1, &value.sums);
+        let gradients = GradientsParams::from_grads(value.tensor.backward(), &self.network);
+        let factor = self.config.schedule.factor(&self.progress.schedule, iteration, self.config.iterations);
+        let learning_rate = self.config.learning_rate * factor;
+        self.network = self.adam.step(learning_rate, self.network.clone(), gradients);
+        self.progress.iteration += 1;
+        Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None })
+    }
+    /// The case that the `drawn`-th sample of the training shows: each epoch is a fresh permutation of all
+    /// cases, a function of seed and epoch alone, so that a resumed training sees what it would have seen.
+    fn case_at(&self, drawn: u64, cases: usize) -> usize {
+        let epoch = drawn / cases as u64;
+        let mut order: Vec<usize> = (0..cases).collect();
+        order.shuffle(&mut stream(self.config.seed, Purpose::Order, epoch));
+        order[(drawn % cases as u64) as usize]
+    }
+
+    /// Mean loss over the validation cases in batches of the training's size, plus the L2 penalty: what the
+    /// authors monitored.
+    fn validate(&self, validation: &dyn SampleSource) -> Result<f64, TrainError> {
+        let device = self.device.clone().inner();
+        let network = self.network.valid();
+        let cases: Vec<usize> = (0..validation.cases()).collect();
+        let mut total = 0.0;
+        for chunk in cases.chunks(self.config.batch_size) {
+            let samples: Vec<Sample> = chunk
+                .iter()
+                .map(|&case| {
+                    validation.draw(case, &mut stream(self.config.seed, Purpose::Validation, case as u64))
+                })
+                .collect();
+            let batch = Batch::new(&samples, validation.shape(), &device);
+            let value = batch
+                .loss(&network, self.config.output, &self.config.loss)
+                .map_err(|source| self.failed(source))?;
+            total += value.loss * chunk.len() as f64;
+        }
+        let penalty = if self.config.l2 > 0.0 { self.config.l2 * kernel_square_sum(&network) } else { 0.0 };
+        Ok(total / cases.len() as f64 + penalty)
+    }
+
+    fn failed(&self, source: DiceError) -> TrainError {
+        TrainError::Loss { iteration: self.progress.iteration + 1, source }
+    }
+}
+
+/// Samples as tensors.
+struct Batch {
+    image: Tensor<5>,
+    target: Tensor<5>,
+    presence: Presence,
+}
+
+impl Batch {
+    fn new(samples: &[Sample], shape: [usize; 3], device: &Device) -> Self {
+        let [x, y, z] = shape;
+        let tensor = |values: fn(&Sample) -> &[f32]| {
+            let channels = values(&samples[0]).len() / (x * y * z);
+            let data: Vec<f32> = samples.iter().flat_map(values).copied().collect();
+            Tensor::<5>::from_data(TensorData::new(data, [samples.len(), channels, z, y, x]), device)
+        };
+        let annotated: Vec<bool> = samples.iter().flat_map(|s| s.annotated.iter().copied()).collect();
+        Self {
+            image: tensor(|s| &s.image),
+            target: tensor(|s| &s.target),
+            presence: Presence::new(samples.len(), samples[0].annotated.len(), annotated)
+                .expect("samples of one source agree in their classes"),
+        }
+    }
+
+    fn loss(self, network: &UNet, output: OutputActivation, loss: &DiceLoss) -> Result<DiceValue, DiceError> {
+        let prediction = output.apply(network.forward(self.image));
+        dice_loss(loss, prediction, self.target, Some(&self.presence))
+    }
+}
+
+/// What a stream of random numbers is for: streams of different purposes never overlap.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Order,
+    Augmentation,
+    Validation,
+}
+
+fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // 2⁶² draws a purpose are more than any training makes.
+    rng.set_stream(((purpose as u64) << 62) | index);
+    rng
+}
