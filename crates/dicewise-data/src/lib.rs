@@ -1,4 +1,6 @@
 //! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
+pub mod phantom;
+pub mod seed;
 pub mod volume;
 
 pub use volume::{Grid, Image, LabelMap, Volume};
