@@ -1,5 +1,6 @@
 //! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
 pub mod phantom;
+pub mod preprocess;
 pub mod seed;
 pub mod volume;
 
