@@ -1,4 +1,7 @@
 //! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
+pub mod phantom;
+pub mod preprocess;
+pub mod seed;
 pub mod volume;
 
 pub use volume::{Grid, Image, LabelMap, Volume};

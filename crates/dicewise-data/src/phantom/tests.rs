@@ -1,0 +1,212 @@
+use std::collections::HashSet;
+
+use rayon::prelude::*;
+
+use super::*;
+
+fn phantom(kind: PhantomKind) -> Phantom {
+    Phantom::new(kind, [6, 6], 7).unwrap()
+}
+
+fn share(labels: &LabelMap, label: u16) -> f64 {
+    labels.data.iter().filter(|l| **l == label).count() as f64 / labels.data.len() as f64
+}
+
+/// Mean of a channel over the voxels of a label.
+fn mean_within(image: &Image, labels: &LabelMap, keep: impl Fn(u16) -> bool) -> f64 {
+    let (mut sum, mut count) = (0.0, 0.0);
+    for (value, label) in image.data.iter().zip(&labels.data) {
+        if keep(*label) {
+            sum += f64::from(*value);
+            count += 1.0;
+        }
+    }
+    sum / count
+}
+
+/// FNV-1a of everything in a case: changes with any bit of any voxel.
+fn fingerprint(case: &PhantomCase) -> u64 {
+    let values =
+        case.channels.iter().flat_map(|image| image.data.iter().flat_map(|v| v.to_bits().to_le_bytes()));
+    let labels = case.labels.data.iter().flat_map(|l| l.to_le_bytes());
+    values
+        .chain(labels)
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[test]
+fn phantoms_are_the_same_on_every_machine() {
+    // Written down on x86-64 Linux; nothing here uses a platform's mathematics library.
+    let tumour = Phantom::new(PhantomKind::Tumour, [1, 1], 0).unwrap();
+    let heart = Phantom::new(PhantomKind::Heart, [1, 1], 0).unwrap();
+    let found = [tumour.case(0), tumour.case(1), heart.case(0), heart.case(1)].map(|case| fingerprint(&case));
+    assert_eq!(found, [6179642075016285974, 7644051860469802075, 7232653598774864594, 10816424683864380172]);
+}
+
+#[test]
+fn the_case_does_not_depend_on_how_many_there_are() {
+    let small = Phantom::new(PhantomKind::Tumour, [2, 2], 3).unwrap();
+    let large = Phantom::new(PhantomKind::Tumour, [9, 4], 3).unwrap();
+    assert_eq!(small.case(1), large.case(1));
+    assert_eq!(small.case(3), large.case(10));
+}
+
+#[test]
+fn threads_change_nothing() {
+    let phantom = phantom(PhantomKind::Heart);
+    let cases: Vec<PhantomCase> = (0..phantom.len()).into_par_iter().map(|i| phantom.case(i)).collect();
+    for (i, case) in cases.iter().enumerate() {
+        assert_eq!(*case, phantom.case(i));
+    }
+}
+
+#[test]
+fn cases_and_seeds_differ() {
+    for kind in [PhantomKind::Tumour, PhantomKind::Heart] {
+        let mut seen = HashSet::new();
+        let mut ids = HashSet::new();
+        for seed in 0..3 {
+            let phantom = Phantom::new(kind, [4, 4], seed).unwrap();
+            for i in 0..phantom.len() {
+                let case = phantom.case(i);
+                assert!(seen.insert(fingerprint(&case)), "{} of seed {seed} was drawn before", case.id);
+                ids.insert(case.id);
+            }
+        }
+        assert_eq!(ids.len(), 8);
+    }
+}
+
+#[test]
+fn tumours_fill_4_to_10_percent_whatever_their_grade() {
+    let phantom = Phantom::new(PhantomKind::Tumour, [20, 20], 1).unwrap();
+    let shares: Vec<f64> = (0..phantom.len()).map(|i| share(&phantom.case(i).labels, 1)).collect();
+    assert!(shares.iter().all(|s| (0.04..0.10).contains(s)), "{shares:?}");
+    let mean = |range: &[f64]| range.iter().sum::<f64>() / range.len() as f64;
+    // The standard deviation of a uniform draw over .05 is .0144; that of a difference of means of 20 is .0046.
+    assert!((mean(&shares[..20]) - mean(&shares[20..])).abs() < 3.0 * 0.0046);
+}
+
+#[test]
+fn grades_look_different_where_the_tumour_is_and_alike_elsewhere() {
+    let phantom = Phantom::new(PhantomKind::Tumour, [12, 12], 2).unwrap();
+    let mut spread = [Vec::new(), Vec::new()];
+    let mut whole = [Vec::new(), Vec::new()];
+    for i in 0..phantom.len() {
+        let case = phantom.case(i);
+        let group = usize::from(case.group == "LGG");
+        let contrast = &case.channels[1];
+        let inside = mean_within(contrast, &case.labels, |l| l == 1);
+        let square = mean_within(&contrast.map(|v| (v - inside as f32).powi(2)), &case.labels, |l| l == 1);
+        spread[group].push(square.sqrt() / inside);
+        whole[group].push(mean_within(contrast, &case.labels, |_| true));
+    }
+    let least = |v: &[f64]| v.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = |v: &[f64]| v.iter().copied().fold(0.0, f64::max);
+    // A ring around a core varies more than a homogeneous tumour, in every case.
+    assert!(least(&spread[0]) > 1.3 * most(&spread[1]), "{spread:?}");
+    // The mean of the whole image does not tell: the ranges overlap.
+    assert!(least(&whole[0]) < most(&whole[1]) && least(&whole[1]) < most(&whole[0]), "{whole:?}");
+}
+
+#[test]
+fn no_threshold_segments_the_tumours() {
+    let phantom = phantom(PhantomKind::Tumour);
+    for i in 0..phantom.len() {
+        let case = phantom.case(i);
+        for image in &case.channels {
+            let mut levels = image.data.clone();
+            levels.sort_unstable_by(f32::total_cmp);
+            let best = (1..50)
+                .map(|k| {
+                    let level = levels[k * levels.len() / 50];
+                    let (mut both, mut either) = (0, 0);
+                    for (value, label) in image.data.iter().zip(&case.labels.data) {
+                        let (predicted, target) = (usize::from(*value > level), usize::from(*label));
+                        both += predicted * target;
+                        either += predicted + target;
+                    }
+                    2.0 * both as f64 / either as f64
+                })
+                .fold(0.0, f64::max);
+            assert!(best < 0.65, "{}: a threshold reaches DSC {best}", case.id);
+        }
+    }
+}
+
+#[test]
+fn hearts_contract() {
+    let phantom = phantom(PhantomKind::Heart);
+    for subject in 0..6 {
+        let (diastole, systole) = (phantom.case(subject), phantom.case(6 + subject));
+        assert_eq!(diastole.subject, systole.subject);
+        assert_eq!((diastole.group, systole.group), ("ED", "ES"));
+        let [ed, es] = [&diastole, &systole].map(|case| [1, 2, 3].map(|label| share(&case.labels, label)));
+        for (label, (ed, es)) in ed.iter().zip(es).enumerate() {
+            assert!((0.005..0.12).contains(ed) && (0.005..0.12).contains(&es), "label {}", label + 1);
+        }
+        // Ejection fractions of a heart that beats: a good half of the LV leaves, the RV less; muscle stays.
+        assert!((0.45..0.75).contains(&(1.0 - es[0] / ed[0])), "LV {ed:?} {es:?}");
+        assert!((0.2..0.6).contains(&(1.0 - es[2] / ed[2])), "RV {ed:?} {es:?}");
+        assert!((0.75..1.25).contains(&(es[1] / ed[1])), "myocardium {ed:?} {es:?}");
+    }
+}
+
+#[test]
+fn phases_differ_in_the_contrast_of_muscle_and_blood() {
+    let phantom = phantom(PhantomKind::Heart);
+    let ratio = |case: &PhantomCase| {
+        mean_within(&case.channels[0], &case.labels, |l| l == 2)
+            / mean_within(&case.channels[0], &case.labels, |l| l == 1)
+    };
+    for subject in 0..6 {
+        assert!(ratio(&phantom.case(subject)) < ratio(&phantom.case(6 + subject)));
+    }
+}
+
+#[test]
+fn the_myocardium_separates_the_left_ventricle_from_everything_else() {
+    let phantom = phantom(PhantomKind::Heart);
+    for i in 0..phantom.len() {
+        let labels = phantom.case(i).labels;
+        let [nx, ny, nz] = labels.grid.shape;
+        for z in 0..nz {
+            for y in 1..ny - 1 {
+                for x in (1..nx - 1).filter(|x| labels.data[labels.index(*x, y, z)] == 1) {
+                    for neighbour in [(x - 1, y), (x + 1, y), (x, y - 1), (x, y + 1)] {
+                        let label = labels.data[labels.index(neighbour.0, neighbour.1, z)];
+                        assert!(label == 1 || label == 2, "LV next to {label} at ({x}, {y}, {z})");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn other_grids_show_the_same_structures() {
+    for kind in [PhantomKind::Tumour, PhantomKind::Heart] {
+        let coarse = phantom(kind);
+        let shape = [40, 36, 20];
+        let fine = phantom(kind).with_grid(shape, [1.0, 2.0, 3.0]).unwrap();
+        let (a, b) = (coarse.case(0), fine.case(0));
+        assert_eq!((b.labels.grid.shape, b.labels.grid.spacing_mm()), (shape, [1.0, 2.0, 3.0]));
+        for label in 1..kind.label_names().len() as u16 {
+            let ratio = share(&b.labels, label) / share(&a.labels, label);
+            assert!((0.7..1.4).contains(&ratio), "{kind:?} label {label}: {ratio}");
+        }
+    }
+}
+
+#[test]
+fn impossible_phantoms_are_refused() {
+    assert_eq!(
+        Phantom::new(PhantomKind::Heart, [3, 2], 0),
+        Err(PhantomError::UnpairedPhases { counts: [3, 2] })
+    );
+    let with =
+        |shape, spacing| Phantom::new(PhantomKind::Tumour, [1, 1], 0).unwrap().with_grid(shape, spacing);
+    assert!(matches!(with([24, 24, 7], [1.0; 3]), Err(PhantomError::Shape { .. })));
+    assert!(matches!(with([24; 3], [1.0, 0.0, 1.0]), Err(PhantomError::Spacing { .. })));
+    assert!(matches!(with([24; 3], [f64::NAN, 1.0, 1.0]), Err(PhantomError::Spacing { .. })));
+}
