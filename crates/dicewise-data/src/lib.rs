@@ -1,4 +1,5 @@
 //! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
+pub mod nifti;
 pub mod volume;
 
 pub use volume::{Grid, Image, LabelMap, Volume};
