@@ -1,4 +1,5 @@
 //! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
+pub mod dataset;
 pub mod nifti;
 pub mod volume;
 

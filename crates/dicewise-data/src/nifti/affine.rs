@@ -47,7 +47,7 @@ pub(super) fn of_header(
             (qform(header, path, warnings)?, Orientation::Qform)
         } else {
             let path = path.to_path_buf();
-            return Err(NiftiError::SingularAffine { path, form: "sform", matrix: header.srow });
+            return Err(NiftiError::SingularAffine { path, form: "sform", matrix: Box::new(header.srow) });
         }
     } else if has_qform {
         (qform(header, path, warnings)?, Orientation::Qform)
@@ -128,7 +128,11 @@ fn qform(
         [x * dx, y * dy, z * dz * qfac, header.qoffset[r]]
     });
     if !is_invertible(&rows) {
-        return Err(NiftiError::SingularAffine { path: path.to_path_buf(), form: "qform", matrix: rows });
+        return Err(NiftiError::SingularAffine {
+            path: path.to_path_buf(),
+            form: "qform",
+            matrix: Box::new(rows),
+        });
     }
     Ok(rows)
 }
@@ -142,7 +146,7 @@ fn compare_forms(header: &Header, shape: [usize; 3], path: &Path, warnings: &mut
         }
         return;
     };
-    let distance_mm = corner_distance(&header.srow, &q, shape);
+    let distance_mm = corner_distance_mm(&header.srow, &q, shape);
     let voxel = (0..3)
         .map(|axis| (0..3).map(|r| header.srow[r][axis].powi(2)).sum::<f64>().sqrt())
         .fold(f64::INFINITY, f64::min);
@@ -152,7 +156,7 @@ fn compare_forms(header: &Header, shape: [usize; 3], path: &Path, warnings: &mut
 }
 
 /// The largest distance between the places that two affines give a corner of the volume.
-pub(crate) fn corner_distance(a: &[[f64; 4]], b: &[[f64; 4]], shape: [usize; 3]) -> f64 {
+pub(crate) fn corner_distance_mm(a: &[[f64; 4]], b: &[[f64; 4]], shape: [usize; 3]) -> f64 {
     (0..8)
         .map(|corner| {
             let at: [f64; 3] =

@@ -78,7 +78,7 @@ fn image_of<T: Stored>(
                 let value = stored.to_f64() * slope + inter;
                 // A finite value that single precision cannot hold would become infinite here: never kept.
                 if value.is_finite() || non_finite == NonFinite::Refuse {
-                    let voxel = voxel(encoding.shape, start + i);
+                    let voxel = voxel_at(encoding.shape, start + i);
                     return Err(NiftiError::NonFiniteVoxel { path: path.clone(), voxel, channel, value });
                 }
                 if count == 0 {
@@ -90,7 +90,7 @@ fn image_of<T: Stored>(
         Ok(())
     })?;
     let warning = (count > 0).then(|| {
-        let first = voxel(encoding.shape, first);
+        let first = voxel_at(encoding.shape, first);
         NiftiWarning::NonFiniteVoxels { channel, count, first }
     });
     Ok((data, warning))
@@ -116,11 +116,11 @@ fn labels_of<T: Stored>(
             };
             let nearest = value.round();
             if value.is_nan() || (value - nearest).abs() > LABEL_TOLERANCE {
-                let voxel = voxel(encoding.shape, at);
+                let voxel = voxel_at(encoding.shape, at);
                 return Err(NiftiError::NonIntegerLabel { path: path.clone(), voxel, value });
             }
             if !(0.0..=65535.0).contains(&nearest) {
-                let voxel = voxel(encoding.shape, at);
+                let voxel = voxel_at(encoding.shape, at);
                 return Err(NiftiError::LabelOutOfRange { path: path.clone(), voxel, value });
             }
             // Integers times a rounded slope are meant to be whole; a float that is not is worth a word.
@@ -132,7 +132,7 @@ fn labels_of<T: Stored>(
         Ok(())
     })?;
     let warning = rounded.map(|(count, first, value)| {
-        let first = voxel(encoding.shape, first);
+        let first = voxel_at(encoding.shape, first);
         NiftiWarning::RoundedLabel { count, first, value }
     });
     Ok((data, warning))
@@ -175,6 +175,6 @@ fn convert<T: Stored, U>(
 }
 
 /// x, y, z of the voxel at an index.
-fn voxel([nx, ny, _]: [usize; 3], index: usize) -> [usize; 3] {
+pub(crate) fn voxel_at([nx, ny, _]: [usize; 3], index: usize) -> [usize; 3] {
     [index % nx, index / nx % ny, index / (nx * ny)]
 }

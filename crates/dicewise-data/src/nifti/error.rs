@@ -145,7 +145,7 @@ pub enum NiftiError {
         /// `sform` or `qform`.
         form: &'static str,
         /// Its rows.
-        matrix: [[f64; 4]; 3],
+        matrix: Box<[[f64; 4]; 3]>,
     },
     /// The orientation quaternion is not a number.
     #[error("{path}: quaternion (b, c, d) = {quaternion:?} is not finite; correct the header", path = path.display())]

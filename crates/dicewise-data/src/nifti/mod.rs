@@ -18,6 +18,8 @@ mod source;
 mod writer;
 
 pub use affine::Orientation;
+pub(crate) use affine::corner_distance_mm;
+pub(crate) use decode::voxel_at;
 pub use error::{NiftiError, NiftiWarning};
 pub use reader::{Loaded, NonFinite, Reader, read_channels, read_image, read_labels};
 pub use writer::{Voxel, write};

@@ -121,7 +121,11 @@ fn header(path: &Path, grid: &Grid, code: i16, bytes: usize) -> Result<Vec<u8>, 
     let [x, y, z, _] = grid.affine;
     let rows = [x, y, z];
     if !affine::is_invertible(&rows) {
-        return Err(NiftiError::SingularAffine { path: path.to_path_buf(), form: "affine", matrix: rows });
+        return Err(NiftiError::SingularAffine {
+            path: path.to_path_buf(),
+            form: "affine",
+            matrix: Box::new(rows),
+        });
     }
     let spacing = grid.spacing_mm();
     let quaternion = Quaternion::of_affine(&grid.affine, spacing);
