@@ -1,4 +1,6 @@
 //! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
+pub mod dataset;
+pub mod nifti;
 pub mod phantom;
 pub mod preprocess;
 pub mod seed;
