@@ -1,0 +1,258 @@
+//! Checks `[preprocessing]`, `[augmentation]`, `[patch]` and `[training]`.
+use toml::Spanned;
+
+use super::{Checker, Section};
+use crate::file::{
+    AugmentationTable, ExperimentFile, PatchTable, PlateauTable, PreprocessingTable, TrainingTable,
+};
+use crate::{
+    Augmentation, Centre, Duration, MistakeKind, Normalise, Patch, PatchPlace, PredictionExtent,
+    Preprocessing, Schedule, Training,
+};
+
+const POSITIVE: &str = "a number greater than 0";
+const NOT_NEGATIVE: &str = "a number of 0 or more";
+
+pub(super) fn preprocessing(
+    checker: &mut Checker<'_>,
+    table: Option<&Spanned<PreprocessingTable>>,
+) -> Option<Preprocessing> {
+    let Some(table) = table else {
+        let (normalise, centre) = (Normalise::ZScore, Centre::Volume);
+        return Some(Preprocessing { spacing_mm: None, clip_quantiles: None, normalise, size: None, centre });
+    };
+    let table = table.get_ref();
+    let mistakes = checker.mistakes.len();
+    let spacing_mm = table.spacing_mm.as_ref().and_then(|spacing| {
+        let triple = checker.triple(spacing, "spacing_mm")?;
+        let [x, y, z] = triple.each_ref().map(|mm| {
+            checker.number(
+                mm,
+                "spacing_mm",
+                |mm| mm > 0.0 && mm <= 1000.0,
+                "millimetres, more than 0 and at most 1000",
+            )
+        });
+        Some([x?, y?, z?])
+    });
+    let clip_quantiles = table.clip_quantiles.as_ref().and_then(|quantiles| {
+        let [low, high] = quantiles.get_ref().as_slice() else {
+            let message = "`clip_quantiles` are two numbers".to_owned();
+            let help = "the lower and the upper quantile, for example [0.01, 0.99]";
+            checker.add(MistakeKind::WrongLength, quantiles.span(), message, "not two numbers", help);
+            return None;
+        };
+        let unit = |q: f64| (0.0..=1.0).contains(&q);
+        let low = checker.number(low, "clip_quantiles", unit, "a number from 0 to 1")?;
+        let above = |q: f64| unit(q) && q > low;
+        let high = checker.number(
+            high,
+            "clip_quantiles",
+            above,
+            "a number up to 1, more than the lower quantile",
+        )?;
+        Some([low, high])
+    });
+    let size = table.size.as_ref().and_then(|size| checker.shape(size, "size"));
+    let normalise = match &table.normalise {
+        None => Some(Normalise::ZScore),
+        Some(word) => checker.one_of(
+            word,
+            "normalisation",
+            &[
+                ("z-score", Normalise::ZScore),
+                ("z-score-nonzero", Normalise::ZScoreNonzero),
+                ("none", Normalise::None),
+            ],
+        ),
+    };
+    let centre = match &table.centre {
+        None => Some(Centre::Volume),
+        Some(word) => checker.one_of(word, "centre", &[("volume", Centre::Volume), ("label", Centre::Label)]),
+    };
+    if let (Some(centre), None) = (&table.centre, &table.size) {
+        let message = "`centre` has no effect without `size`";
+        checker.excluded(Some(centre), message, "add size = [x, y, z], or remove `centre`");
+    }
+    if checker.mistakes.len() > mistakes {
+        return None;
+    }
+    Some(Preprocessing { spacing_mm, clip_quantiles, normalise: normalise?, size, centre: centre? })
+}
+
+pub(super) fn augmentation(
+    checker: &mut Checker<'_>,
+    table: Option<&Spanned<AugmentationTable>>,
+) -> Option<Augmentation> {
+    let Some(table) = table else { return Some(Augmentation::default()) };
+    let table = table.get_ref();
+    let mistakes = checker.mistakes.len();
+    let mut sigma = |value: &Option<Spanned<f64>>, what: &str| {
+        value.as_ref().and_then(|value| checker.number(value, what, |v| v >= 0.0, NOT_NEGATIVE))
+    };
+    let intensity_shift = sigma(&table.intensity_shift, "intensity_shift");
+    let intensity_scale = sigma(&table.intensity_scale, "intensity_scale");
+    let noise = sigma(&table.noise, "noise");
+    let flip_x = table.flip_x.as_ref().and_then(|value| {
+        checker.number(value, "flip_x", |p| (0.0..=1.0).contains(&p), "a probability from 0 to 1")
+    });
+    let rotate_z_degrees = table.rotate_z_degrees.as_ref().and_then(|value| {
+        checker.number(value, "rotate_z_degrees", |a| (0.0..=180.0).contains(&a), "degrees from 0 to 180")
+    });
+    let shift_voxels =
+        table.shift_voxels.as_ref().and_then(|value| checker.whole(value, "shift_voxels", 0..=4096));
+    let augmentation =
+        Augmentation { flip_x, shift_voxels, rotate_z_degrees, intensity_shift, intensity_scale, noise };
+    (checker.mistakes.len() == mistakes).then_some(augmentation)
+}
+
+pub(super) fn patch(checker: &mut Checker<'_>, table: &Spanned<PatchTable>) -> Option<Patch> {
+    let section = Section::of("[patch]", table);
+    let table = table.get_ref();
+    let size = checker.required(table.size.as_ref(), &section, "size", "size = [32, 48, 32]");
+    let size = size.and_then(|size| checker.shape(size, "size"));
+    let example = "training = \"centre\" or training = \"random\"";
+    let training = checker.required(table.training.as_ref(), &section, "training", example);
+    let accepted = [("centre", PatchPlace::Centre), ("random", PatchPlace::Random)];
+    let training = training.and_then(|word| checker.one_of(word, "place of a training patch", &accepted));
+    let example = "prediction = \"centre\" or prediction = \"whole\"";
+    let prediction = checker.required(table.prediction.as_ref(), &section, "prediction", example);
+    let accepted = [("centre", PredictionExtent::Centre), ("whole", PredictionExtent::Whole)];
+    let prediction = prediction.and_then(|word| checker.one_of(word, "extent of a prediction", &accepted));
+    Some(Patch { size: size?, training: training?, prediction: prediction? })
+}
+
+/// A patch that is larger than the image it is cut from, or a random one that is shifted, is a slip.
+pub(super) fn shift_fits(checker: &mut Checker<'_>, file: &ExperimentFile, augmentation: &Augmentation) {
+    let Some(patch) = file.patch.as_ref().map(Spanned::get_ref) else { return };
+    let random = patch.training.as_ref().is_some_and(|word| word.get_ref() == "random");
+    if random && augmentation.shift_voxels.is_some_and(|shift| shift > 0) {
+        let shift = file.augmentation.as_ref().and_then(|table| table.get_ref().shift_voxels.as_ref());
+        let message = "`shift_voxels` has no effect on patches that lie anywhere";
+        checker.excluded(shift, message, "remove it, or write training = \"centre\" in [patch]");
+    }
+    let image = file.preprocessing.as_ref().and_then(|table| table.get_ref().size.as_ref());
+    let (Some(image), Some(size)) = (image, &patch.size) else { return };
+    for (axis, (image, size)) in ["x", "y", "z"].iter().zip(image.get_ref().iter().zip(size.get_ref())) {
+        if size.get_ref() > image.get_ref() {
+            let message = format!(
+                "the patch has {} voxels along {axis}, the image {}",
+                size.get_ref(),
+                image.get_ref()
+            );
+            let help = format!("at most {}, the `size` in [preprocessing]", image.get_ref());
+            checker.add(MistakeKind::OutOfRange, size.span(), message, "larger than the image", help);
+        }
+    }
+}
+
+pub(super) fn training(checker: &mut Checker<'_>, table: &Spanned<TrainingTable>) -> Option<Training> {
+    let section = Section::of("[training]", table);
+    let table = table.get_ref();
+    let duration = duration(checker, table, &section);
+    let rate = table.learning_rate.as_ref();
+    let rate = checker.required(rate, &section, "learning_rate", "learning_rate = 1e-3");
+    let learning_rate = rate.and_then(|rate| checker.number(rate, "learning_rate", |r| r > 0.0, POSITIVE));
+    let l2 = match &table.l2 {
+        None => Some(0.0),
+        Some(l2) => checker.number(l2, "l2", |l2| l2 >= 0.0, NOT_NEGATIVE),
+    };
+    let every = table.validate_every.as_ref();
+    let every = every.map(|every| checker.whole(every, "validate_every", 1..=usize::MAX));
+    let warm_up = table.epsilon_warm_up.as_ref();
+    let warm_up = warm_up.map(|warm_up| {
+        if let Some(Duration::Iterations(iterations)) = duration
+            && *warm_up.get_ref() >= iterations
+        {
+            let message = format!(
+                "ε warm-up of {} iterations leaves nothing of the {iterations} of the training",
+                warm_up.get_ref()
+            );
+            let help = format!("fewer than {iterations} iterations; a quarter is a good start");
+            checker.add(MistakeKind::OutOfRange, warm_up.span(), message, "too long", help);
+            return None;
+        }
+        Some(*warm_up.get_ref())
+    });
+    let schedule = schedule(checker, table);
+    let validate_every = match every {
+        Some(every) => Some(every?),
+        None => None,
+    };
+    let epsilon_warm_up = match warm_up {
+        Some(warm_up) => Some(warm_up?),
+        None => None,
+    };
+    Some(Training {
+        learning_rate: learning_rate?,
+        l2: l2?,
+        validate_every,
+        epsilon_warm_up,
+        duration: duration?,
+        schedule: schedule?,
+    })
+}
+
+fn duration(checker: &mut Checker<'_>, table: &TrainingTable, section: &Section) -> Option<Duration> {
+    match (&table.iterations, &table.epochs) {
+        (Some(_), Some(epochs)) => {
+            let message = "[training] has both `iterations` and `epochs`";
+            checker.excluded(Some(epochs), message, "keep one of them");
+            None
+        }
+        (Some(iterations), None) => {
+            checker.whole(iterations, "iterations", 1..=usize::MAX).map(Duration::Iterations)
+        }
+        (None, epochs) => {
+            let example = "iterations = 600, or epochs = 100";
+            let epochs = checker.required(epochs.as_ref(), section, "iterations` or `epochs", example)?;
+            checker.whole(epochs, "epochs", 1..=usize::MAX).map(Duration::Epochs)
+        }
+    }
+}
+
+fn schedule(checker: &mut Checker<'_>, table: &TrainingTable) -> Option<Schedule> {
+    let Some(word) = &table.schedule else {
+        let message = "a constant learning rate has no plateau";
+        checker.excluded(table.plateau.as_ref(), message, "write schedule = \"plateau\", or remove it");
+        return Some(Schedule::Constant);
+    };
+    let constant = Some(Schedule::Constant);
+    let accepted = [("constant", constant), ("cosine", Some(Schedule::Cosine)), ("plateau", None)];
+    if let Some(schedule) = checker.one_of(word, "schedule", &accepted)? {
+        let message = format!("the schedule {} has no plateau", word.get_ref());
+        checker.excluded(table.plateau.as_ref(), &message, "write schedule = \"plateau\", or remove it");
+        return Some(schedule);
+    }
+    let here = Section { name: "schedule = \"plateau\"", span: word.span() };
+    let every = table.validate_every.as_ref();
+    let every = checker.required(
+        every,
+        &here,
+        "validate_every",
+        "validate_every = 20: a plateau is one of the validation loss",
+    );
+    let example = "plateau = { factor = 0.2, patience = 30, stop_patience = 60, min_delta = 1e-4 }";
+    let plateau = checker.required(table.plateau.as_ref(), &here, "plateau", example);
+    let plateau = plateau.and_then(|plateau| self::plateau(checker, plateau));
+    every.and(plateau)
+}
+
+fn plateau(checker: &mut Checker<'_>, table: &Spanned<PlateauTable>) -> Option<Schedule> {
+    let section = Section::of("`plateau`", table);
+    let table = table.get_ref();
+    let factor = checker.required(table.factor.as_ref(), &section, "factor", "factor = 0.2");
+    let inside = |factor: f64| factor > 0.0 && factor < 1.0;
+    let factor = factor.and_then(|f| checker.number(f, "factor", inside, "a number between 0 and 1"));
+    let patience = checker.required(table.patience.as_ref(), &section, "patience", "patience = 30");
+    let patience = patience.and_then(|p| checker.whole(p, "patience", 1..=usize::MAX));
+    let stop =
+        checker.required(table.stop_patience.as_ref(), &section, "stop_patience", "stop_patience = 60");
+    let stop = stop.and_then(|p| checker.whole(p, "stop_patience", 1..=usize::MAX));
+    let min_delta = match &table.min_delta {
+        None => Some(0.0),
+        Some(delta) => checker.number(delta, "min_delta", |d| d >= 0.0, NOT_NEGATIVE),
+    };
+    let (factor, min_delta) = (factor?, min_delta?);
+    Some(Schedule::Plateau { factor, patience: patience?, stop_patience: stop?, min_delta })
+}

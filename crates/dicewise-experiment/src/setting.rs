@@ -1,0 +1,167 @@
+//! A setting: which Dice loss, and what happens to missing labels.
+use serde::{Deserialize, Serialize};
+
+/// Φ: the partition of the voxels of a batch into the subsets over which Dice is computed (`|Φ|` subsets each).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Partition {
+    /// I: one subset for each image and class.
+    ImageWise,
+    /// CI: one subset for each image.
+    ClassWise,
+    /// BI: one subset for each class.
+    BatchWise,
+    /// BCI: a single subset.
+    AllWise,
+}
+
+impl Partition {
+    /// The paper's symbol.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Self::ImageWise => "I",
+            Self::ClassWise => "CI",
+            Self::BatchWise => "BI",
+            Self::AllWise => "BCI",
+        }
+    }
+
+    /// Whether a subset holds voxels of several classes, so that an ε for each class has no meaning.
+    pub fn mixes_classes(self) -> bool {
+        matches!(self, Self::ClassWise | Self::AllWise)
+    }
+}
+
+/// One ε.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Smoothing {
+    /// The same number, in voxels, for every class.
+    Uniform(f64),
+    /// One number, in voxels, for each class; with softmax the background is the first.
+    PerClass(Vec<f64>),
+    /// The paper's heuristic (Eq. 5 with a = ½, b = 2): for each class E Σy, the mean number of voxels over the
+    /// training images as the network sees them, labels emptied where the labelling says so.
+    FromData,
+}
+
+/// ε of Eq. 3, in voxels. Equal in numerator and denominator unless a setting says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epsilon {
+    /// Added to twice the overlap.
+    pub numerator: Smoothing,
+    /// Added to the union.
+    pub denominator: Smoothing,
+}
+
+impl Epsilon {
+    /// The same ε in numerator and denominator, as in the paper.
+    pub fn both(smoothing: Smoothing) -> Self {
+        Self { numerator: smoothing.clone(), denominator: smoothing }
+    }
+
+    /// Whether ε is of the size of the objects, so that training may have to start with a tiny one (ε warm-up).
+    pub fn is_from_data(&self) -> bool {
+        self.numerator == Smoothing::FromData || self.denominator == Smoothing::FromData
+    }
+}
+
+/// What the loss makes of a missing label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Missing {
+    /// Its zero map is taken as the truth: Φ and ε decide what is learnt.
+    AsEmpty,
+    /// Its voxels leave their subset (leaf Dice).
+    Leaf,
+    /// Its probability is added to the background's (marginal Dice).
+    Marginal,
+}
+
+/// How the loss knows that a label is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingRule {
+    /// The labelling, or `presence.csv`, says so.
+    Declared,
+    /// Its map is empty, as leaf and marginal Dice were run in the paper.
+    Inferred,
+}
+
+/// What the weighted sum over classes is divided by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weighting {
+    /// The sum of the weights.
+    Normalised,
+    /// The number of classes, as in the paper's ACDC runs.
+    Unnormalised,
+}
+
+/// A setting: one way of computing the Dice loss.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Its name in tables and folders.
+    pub name: String,
+    /// Φ.
+    pub partition: Partition,
+    /// What is done with missing labels.
+    pub missing: Missing,
+    /// How they are known.
+    pub rule: MissingRule,
+    /// Whether the background channel of a softmax counts; always false with sigmoid, which has none.
+    pub background: bool,
+    /// A weight for each class, with softmax the background first; overrides `background`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Vec<f64>>,
+    /// What the weighted sum is divided by.
+    pub weighting: Weighting,
+    /// ε.
+    pub epsilon: Epsilon,
+}
+
+impl Setting {
+    /// Names that need no `[[setting]]`, as the paper ran them.
+    pub const BUILT_IN: [&'static str; 7] = ["I", "BI", "CI", "BCI", "I_eps", "leaf", "marginal"];
+
+    /// The built-in setting of that name: `tiny` is its small ε, `heuristic` what I_eps uses, `background` whether the
+    /// background channel counts (leaf never counts it, marginal always does). None for a name that is not built in.
+    pub fn built_in(name: &str, tiny: f64, heuristic: &Smoothing, background: bool) -> Option<Self> {
+        let paper = |partition| Self {
+            name: name.to_owned(),
+            partition,
+            missing: Missing::AsEmpty,
+            rule: MissingRule::Declared,
+            background,
+            weights: None,
+            weighting: Weighting::Normalised,
+            epsilon: Epsilon::both(Smoothing::Uniform(tiny)),
+        };
+        let setting = match name {
+            "I" => paper(Partition::ImageWise),
+            "BI" => paper(Partition::BatchWise),
+            "CI" => paper(Partition::ClassWise),
+            "BCI" => paper(Partition::AllWise),
+            "I_eps" => Self { epsilon: Epsilon::both(heuristic.clone()), ..paper(Partition::ImageWise) },
+            // No ε above: an absent class contributes Dice 0, a constant with gradient exactly 0.
+            "leaf" => Self {
+                missing: Missing::Leaf,
+                rule: MissingRule::Inferred,
+                background: false,
+                epsilon: Epsilon {
+                    numerator: Smoothing::Uniform(0.0),
+                    denominator: Smoothing::Uniform(tiny),
+                },
+                ..paper(Partition::ImageWise)
+            },
+            "marginal" => Self {
+                missing: Missing::Marginal,
+                rule: MissingRule::Inferred,
+                background: true,
+                ..paper(Partition::ImageWise)
+            },
+            _ => return None,
+        };
+        Some(setting)
+    }
+}
