@@ -7,7 +7,7 @@ use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
 use dicewise::{DiceError, DiceLoss, DiceSums, Presence, Shape, Target};
 
-use crate::ops::DiceOps;
+use crate::ops::{DiceOps, is_f32};
 
 /// The Dice loss of Eq. 3 on probabilities, differentiated by Eq. 4.
 #[derive(Module, Debug)]
@@ -102,7 +102,7 @@ impl SoftDiceLoss {
         let (p, y): (Tensor<3>, Tensor<3>) = (prediction.reshape(flat), target.reshape(flat));
         let host = |maps: Tensor<3>| -> Vec<f64> {
             let data = maps.sum_dim(2).into_data().convert::<f64>();
-            data.to_vec().expect("just converted to f64")
+            data.try_to_vec().expect("just converted to f64")
         };
         let overlap = host(y.clone() * p.clone());
         let sums = DiceSums::from_parts(batch, classes, overlap, host(y.clone()), host(p.clone()))?;
@@ -123,5 +123,5 @@ fn shape<const D: usize>(prediction: &Tensor<D>) -> Result<Shape, DiceError> {
 /// The tensor's memory, if it is an f32 tensor of Burn's CPU backend.
 fn host_array<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
     let tensor = tensor.clone().try_into_primitive::<Flex>().ok()?;
-    crate::ops::is_f32(&tensor).then(|| tensor.to_contiguous())
+    is_f32(&tensor).then(|| tensor.to_contiguous())
 }

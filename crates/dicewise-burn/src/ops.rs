@@ -12,7 +12,7 @@ use dicewise::{DiceTerms, Shape, Target};
 
 /// What a backend provides for the loss. The bodies given here work on every backend.
 #[backend_extension(Flex, Autodiff)]
-pub trait DiceOps: Backend {
+pub(crate) trait DiceOps: Backend {
     /// The loss, shape `[1]`. Its value is known already: this puts it on the device and, under autodiff, into the
     /// graph with `prediction` as its parent.
     fn dice_loss(
@@ -22,38 +22,19 @@ pub trait DiceOps: Backend {
     ) -> FloatTensor<Self> {
         let _ = target;
         let value = TensorData::from([terms.loss]).convert_dtype(prediction.dtype());
-        Self::float_from_data(value, &Self::float_device(&prediction))
+        Self::float_from_data(value, &prediction.device())
     }
 
     /// ∂DL/∂p = a − b·y_row, shaped like the target (Eq. 4).
     fn dice_gradient(target: FloatTensor<Self>, terms: Arc<DiceTerms>) -> FloatTensor<Self> {
-        let shape = target.shape();
-        let flat = maps(&target);
-        let device = Self::float_device(&target);
-        let coefficients = |values: Vec<f64>| {
-            let data = TensorData::new(values, [terms.batch, terms.classes, 1]).convert_dtype(target.dtype());
-            Self::float_from_data(data, &device)
-        };
-        // Under marginal treatment a missing class has the background's y in its derivative, not its own.
-        let routed = |own: bool| {
-            let b = terms.b.iter().zip(&terms.row).enumerate();
-            b.map(|(map, (&b, &row))| if (row == map % terms.classes) == own { b } else { 0.0 }).collect()
-        };
-        let y = Self::float_reshape(target.clone(), flat.into());
-        let mut slope = Self::float_mul(y.clone(), coefficients(routed(true)));
-        if !terms.rows_are_identity() {
-            let background = Self::float_slice(y, &[(0..flat[0]).into(), (0..1).into(), (0..flat[2]).into()]);
-            slope = Self::float_add(slope, Self::float_mul(background, coefficients(routed(false))));
-        }
-        let gradient = Self::float_sub(coefficients(terms.a.clone()), slope);
-        Self::float_reshape(gradient, shape)
+        portable_gradient::<Self>(target, &terms)
     }
 }
 
 impl DiceOps for Flex {
     fn dice_gradient(target: FloatTensor<Self>, terms: Arc<DiceTerms>) -> FloatTensor<Self> {
         if !is_f32(&target) {
-            return portable_gradient(target, terms);
+            return portable_gradient::<Self>(target, &terms);
         }
         let dims = target.shape();
         let [batch, classes, voxels] = maps(&target);
@@ -105,4 +86,36 @@ impl<B: DiceOps, C: CheckpointStrategy> DiceOps for Autodiff<B, C> {
             }
         }
     }
+}
+
+/// Eq. 4 by tensor operations, for backends without a kernel of their own.
+fn portable_gradient<B: Backend>(target: FloatTensor<B>, terms: &DiceTerms) -> FloatTensor<B> {
+    let (shape, dtype, device) = (target.shape(), target.dtype(), target.device());
+    let flat = maps(&target);
+    let coefficients = |values: Vec<f64>| {
+        let data = TensorData::new(values, [terms.batch, terms.classes, 1]).convert_dtype(dtype);
+        B::float_from_data(data, &device)
+    };
+    // Under marginal treatment a missing class has the background's y in its derivative, not its own.
+    let routed = |own: bool| {
+        let b = terms.b.iter().zip(&terms.row).enumerate();
+        b.map(|(map, (&b, &row))| if (row == map % terms.classes) == own { b } else { 0.0 }).collect()
+    };
+    let y = B::float_reshape(target, flat.into());
+    let mut slope = B::float_mul(y.clone(), coefficients(routed(true)));
+    if !terms.rows_are_identity() {
+        let background = B::float_slice(y, &[(0..flat[0]).into(), (0..1).into(), (0..flat[2]).into()]);
+        slope = B::float_add(slope, B::float_mul(background, coefficients(routed(false))));
+    }
+    B::float_reshape(B::float_sub(coefficients(terms.a.clone()), slope), shape)
+}
+
+/// `[B, C, I]` of a tensor `[B, C, …]`.
+fn maps(tensor: &impl TensorMetadata) -> [usize; 3] {
+    let shape = tensor.shape();
+    [shape[0], shape[1], shape.iter().skip(2).product()]
+}
+
+pub(crate) fn is_f32(tensor: &FlexTensor) -> bool {
+    tensor.dtype() == DType::F32
 }

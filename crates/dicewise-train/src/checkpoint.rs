@@ -175,7 +175,7 @@ fn named_tensors<M: Module>(network: &M) -> Named {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let tensor = param.val().inner();
             let shape = tensor.dims().to_vec();
-            let count = shape.iter().product();
+            let count: usize = shape.iter().product();
             let values = to_vec(tensor.reshape([count]));
             self.tensors.insert(format!("network.{}", self.path.name()), (shape, values));
         }

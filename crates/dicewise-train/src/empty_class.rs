@@ -33,20 +33,20 @@ pub(crate) struct EmptyClassDetector {
 
 impl EmptyClassDetector {
     pub(crate) fn observe(&mut self, iteration: usize, sums: &DiceSums) {
-        let shape = sums.shape();
-        self.predicted.resize(shape.classes, 0.0);
-        self.target.resize(shape.classes, 0.0);
-        self.warned.resize(shape.classes, false);
+        let classes = sums.classes();
+        self.predicted.resize(classes, 0.0);
+        self.target.resize(classes, 0.0);
+        self.warned.resize(classes, false);
         for (i, (p, y)) in sums.prediction().iter().zip(sums.target()).enumerate() {
-            self.predicted[i % shape.classes] += p;
-            self.target[i % shape.classes] += y;
+            self.predicted[i % classes] += p;
+            self.target[i % classes] += y;
         }
-        self.samples += shape.batch;
+        self.samples += sums.batch();
         self.iterations += 1;
         if self.iterations < WINDOW {
             return;
         }
-        for class in 0..shape.classes {
+        for class in 0..classes {
             let mean = |sum: f64| sum / self.samples as f64;
             let (predicted, target) = (mean(self.predicted[class]), mean(self.target[class]));
             if target > 0.0 && predicted < SHARE * target && !self.warned[class] {

@@ -130,5 +130,5 @@ pub fn kernel_square_sum<M: Module>(module: &M) -> f64 {
 
 pub(crate) fn to_vec(tensor: Tensor<1>) -> Vec<f32> {
     let data: TensorData = tensor.into_data();
-    data.to_vec().expect("parameters and moments are f32")
+    data.try_to_vec().expect("parameters and moments are f32")
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::module::Module;
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
-use dicewise::{DiceLoss, Presence};
-use dicewise_burn::{DiceValue, dice_loss};
+use dicewise::{DiceError, DiceLoss, Presence};
+use dicewise_burn::{DiceValue, SoftDiceLoss};
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -286,7 +286,7 @@ impl Batch {
 
     fn loss(self, network: &UNet, output: OutputActivation, loss: &DiceLoss) -> Result<DiceValue, DiceError> {
         let prediction = output.apply(network.forward(self.image));
-        dice_loss(loss, prediction, self.target, Some(&self.presence))
+        SoftDiceLoss::new(loss.clone()).forward(prediction, self.target, Some(&self.presence))
     }
 }
 
