@@ -27,6 +27,7 @@
 mod case_score;
 mod cell;
 mod error;
+mod figure;
 mod output;
 mod roc_table;
 mod table1;
@@ -36,6 +37,7 @@ mod table1_text;
 pub use case_score::{CASES_HEADER, CaseScore, parse_cases, read_cases, write_cases};
 pub use cell::{Cell, CellOrder};
 pub use error::ReportError;
+pub use figure::{Colour, Contour, LegendEntry, OverlayFigure, OverlayRow, Tile};
 pub use output::write_atomically;
 pub use roc_table::{RocRow, roc_table, write_roc};
 pub use table1::{Comparison, Table1, Table1Options, Table1Row};
