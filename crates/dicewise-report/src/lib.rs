@@ -3,7 +3,8 @@
 //! An experiment scores every left-out case once a cell, seed and fold: these [`CaseScore`]s are `cases.csv`, and all
 //! else follows from them.
 //!
-//! - [`Table1`]: mean DSC and ΔV of every cell, compared with full labels, as `table1.csv`, Markdown and terminal text.
+//! - [`Table1`]: mean DSC and ΔV of every cell, compared with full labels, as `table1.csv`, Markdown,
+//!   terminal text and a figure with a dot for every case.
 //! - [`roc_table`]: how well the predicted volume gives away the always-labelled group, as `roc.csv`.
 //! - [`OverlayFigure`]: slices with the contours of truth and predictions, as a PNG.
 //!

@@ -51,6 +51,21 @@ impl Canvas {
         }
     }
 
+    /// Lays a smooth disc over the picture.
+    pub(crate) fn disc(&mut self, x: f32, y: f32, radius: f32, colour: Colour, opacity: f32) {
+        let span = |centre: f32, limit: usize| {
+            let from = (centre - radius - 1.0).floor().max(0.0) as usize;
+            from..((centre + radius + 1.0).ceil().max(0.0) as usize).min(limit)
+        };
+        for py in span(y, self.height) {
+            for px in span(x, self.width) {
+                let distance = (px as f32 + 0.5 - x).hypot(py as f32 + 0.5 - y);
+                let coverage = (radius + 0.5 - distance).clamp(0.0, 1.0);
+                self.blend(px, py, colour, coverage * opacity);
+            }
+        }
+    }
+
     fn blend(&mut self, x: usize, y: usize, colour: Colour, opacity: f32) {
         let at = (y * self.width + x) * 3;
         for (channel, over) in self.rgb[at..at + 3].iter_mut().zip(colour.0) {

@@ -28,5 +28,6 @@ impl Colour {
     pub(crate) const WHITE: Self = Self([255; 3]);
     pub(crate) const TEXT: Self = Self([32; 3]);
     pub(crate) const PALE: Self = Self([238; 3]);
+    pub(crate) const GRID: Self = Self([222; 3]);
     pub(crate) const FAINT_TEXT: Self = Self([110; 3]);
 }

@@ -2,6 +2,7 @@
 
 mod canvas;
 mod colour;
+mod dots;
 mod overlay;
 mod tile;
 
