@@ -3,7 +3,8 @@
 //! An experiment scores every left-out case once a cell, seed and fold: these [`CaseScore`]s are `cases.csv`, and all
 //! else follows from them.
 //!
-//! - [`Table1`]: mean DSC and ΔV of every cell, compared with full labels, as `table1.csv`, Markdown and terminal text.
+//! - [`Table1`]: mean DSC and ΔV of every cell, compared with full labels, as `table1.csv`, Markdown,
+//!   terminal text and a figure with a dot for every case.
 //! - [`roc_table`]: how well the predicted volume gives away the always-labelled group, as `roc.csv`.
 //! - [`OverlayFigure`]: slices with the contours of truth and predictions, as a PNG.
 //!
@@ -27,6 +28,7 @@
 mod case_score;
 mod cell;
 mod error;
+mod figure;
 mod output;
 mod roc_table;
 mod table1;
@@ -36,6 +38,7 @@ mod table1_text;
 pub use case_score::{CASES_HEADER, CaseScore, parse_cases, read_cases, write_cases};
 pub use cell::{Cell, CellOrder};
 pub use error::ReportError;
+pub use figure::{Colour, Contour, LegendEntry, OverlayFigure, OverlayRow, Tile};
 pub use output::write_atomically;
 pub use roc_table::{RocRow, roc_table, write_roc};
 pub use table1::{Comparison, Table1, Table1Options, Table1Row};

@@ -49,9 +49,9 @@ pub struct Table1Row {
     pub label: String,
     /// Cases scored, of all folds.
     pub n: usize,
-    /// Those of them with a defined DSC.
-    pub n_dsc: usize,
-    /// Mean DSC over the cases that have one.
+    /// DSC of every case that has one, in the order of the cases' names.
+    pub dsc_of_cases: Vec<f64>,
+    /// Mean of [`Self::dsc_of_cases`].
     pub dsc_mean: Option<f64>,
     /// Mean of prediction − target over the cases, in ml.
     pub volume_difference_ml_mean: f64,
@@ -205,8 +205,8 @@ fn row(cell: &Cell, group: &str, label: &str, by_case: &ByCase, comparison: Opti
         group: group.into(),
         label: label.into(),
         n: by_case.len(),
-        n_dsc: dscs.len(),
         dsc_mean: mean(dscs.iter().copied()),
+        dsc_of_cases: dscs,
         volume_difference_ml_mean: mean(volume_differences).expect("a stratum has at least one case"),
         comparison,
     }

@@ -157,7 +157,7 @@ impl Layout<'_> {
 fn entry(metric: Metric, row: Option<&Table1Row>, n: usize, decimals: usize) -> Entry {
     let Some(row) = row else { return Entry { text: NOT_RUN.into(), low: false } };
     let (value, cases) = match metric {
-        Metric::Dsc => (row.dsc_mean.map(|dsc| format!("{dsc:.3}")), row.n_dsc),
+        Metric::Dsc => (row.dsc_mean.map(|dsc| format!("{dsc:.3}")), row.dsc_of_cases.len()),
         Metric::VolumeDifference => (Some(signed(row.volume_difference_ml_mean, decimals)), row.n),
     };
     let low = metric == Metric::Dsc && row.is_unexpectedly_low();

@@ -1,5 +1,6 @@
 //! Table 1 as Markdown and for the terminal.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 
 use crate::Table1;
@@ -16,8 +17,12 @@ pub struct TerminalStyle {
 
 /// Whether output should be coloured: on a terminal that is not `dumb`, unless `NO_COLOR` is set and not empty.
 pub fn colour_wanted(is_terminal: bool) -> bool {
-    let set = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
-    is_terminal && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    is_terminal && environment_allows_colour(|name| std::env::var_os(name))
+}
+
+fn environment_allows_colour(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    variable("NO_COLOR").is_none_or(|value| value.is_empty())
+        && variable("TERM").is_none_or(|term| term != "dumb")
 }
 
 impl Table1 {
@@ -189,4 +194,22 @@ fn escape(text: &str) -> String {
         }
     }
     escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_color_and_dumb_terminals_turn_colour_off() {
+        let allowed = |name: &'static str, value: &'static str| {
+            environment_allows_colour(|asked| (asked == name).then(|| value.into()))
+        };
+        assert!(allowed("TERM", "xterm-256color"));
+        assert!(!allowed("NO_COLOR", "1"));
+        // https://no-color.org: only when not empty.
+        assert!(allowed("NO_COLOR", ""));
+        assert!(!allowed("TERM", "dumb"));
+        assert!(!colour_wanted(false));
+    }
 }

@@ -62,7 +62,7 @@ fn scores_are_paired_by_seed_fold_and_case() {
     let table = Table1::new(&scores, options()).unwrap();
     let row = find(&table, "partial", "I", 2, "G1");
     let comparison = row.comparison.as_ref().unwrap();
-    assert_eq!((comparison.n, row.n, row.n_dsc), (2, 3, 2));
+    assert_eq!((comparison.n, row.n, row.dsc_of_cases.len()), (2, 3, 2));
     assert!((comparison.mean_difference + 0.3).abs() < 1e-12);
     // Centred differences ±0.1: no mean of two reaches 0.3, so p = 1 / (1 + 100,000).
     assert_eq!(comparison.p_value, 1.0 / 100_001.0);
