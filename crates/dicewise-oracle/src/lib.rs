@@ -171,7 +171,8 @@ impl Problem {
         }
         let mixed = matches!(self.phi, Phi::CI | Phi::BCI);
         for (_, maps) in &mut subsets {
-            maps.retain(|&(b, c)| !self.is_missing(b, c) && !(mixed && self.weights[c] == 0.0));
+            let switched_off = |c: usize| mixed && self.weights[c] == 0.0;
+            maps.retain(|&(b, c)| !self.is_missing(b, c) && !switched_off(c));
         }
         subsets
     }
