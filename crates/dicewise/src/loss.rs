@@ -107,7 +107,7 @@ impl DiceLoss {
     /// `gradient` is `[B, C, I]` and written in full.
     ///
     /// # Errors
-    /// As [`DiceSums::measure`], [`DiceLoss::terms`] and [`DiceTerms::write_gradient`].
+    /// As [`DiceSums::measure`], [`DiceLoss::terms`] and [`DiceTerms::write_gradient`](crate::DiceTerms::write_gradient).
     pub fn value_and_gradient<T: Real>(
         &self,
         prediction: &[T],
