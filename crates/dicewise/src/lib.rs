@@ -60,6 +60,7 @@ pub mod explain;
 mod gradient;
 mod heuristic;
 mod loss;
+mod measure;
 mod partition;
 mod presence;
 mod real;

@@ -89,7 +89,7 @@ impl Shape {
     }
 
     /// The same tasks with their own piece of each of the C maps of a `[B, C, I]` array, to be written.
-    pub(crate) fn chunks_mut<'a, T>(self, maps: &'a mut [T]) -> Vec<(Chunk, Vec<&'a mut [T]>)> {
+    pub(crate) fn chunks_mut<T>(self, maps: &mut [T]) -> Vec<(Chunk, Vec<&mut [T]>)> {
         let mut tasks: Vec<_> = self.chunks().into_iter().map(|chunk| (chunk, Vec::new())).collect();
         let per_sample = tasks.len() / self.batch;
         for (index, map) in maps.chunks_exact_mut(self.voxels).enumerate() {

@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use crate::DiceError;
+use crate::{ClassWeights, DiceError, DiceLoss, DiceSums, MissingLabels, MissingRule, Presence};
 
 /// Step 2: the loss and its derivative, which is affine in y within a map.
 ///
@@ -70,5 +70,142 @@ impl DiceTerms {
             row: self.row[maps].to_vec(),
             dice: self.dice.clone(),
         })
+    }
+}
+
+impl DiceLoss {
+    /// Step 2, scalar maths: the loss, and the derivative's coefficients for each map, Eq. 3 and 4.
+    ///
+    /// Without `presence` everything counts as annotated. Never NaN: a subset left with nothing by missing
+    /// labels contributes loss 0 and gradient 0, and so does one with Σ(y + p) = 0 at ε = 0.
+    ///
+    /// # Errors
+    /// Presence, weights or ε per class that do not fit the sums; what marginal treatment needs and lacks.
+    pub fn terms(&self, sums: &DiceSums, presence: Option<&Presence>) -> Result<DiceTerms, DiceError> {
+        let (batch, classes) = (sums.batch(), sums.classes());
+        self.epsilon.check_classes(classes)?;
+        let annotated = self.annotated(sums, presence)?;
+        let weights = match &self.weights {
+            Some(weights) => {
+                weights.check_classes(classes)?;
+                weights.as_slice().to_vec()
+            }
+            None => vec![1.0; classes],
+        };
+        let map_count = batch * classes;
+        let row: Vec<usize> = (0..map_count)
+            .map(|map| if self.missing.is_marginal() && !annotated[map] { 0 } else { map % classes })
+            .collect();
+        // The subset that each map adds to; none if it is missing, or switched off where classes mix.
+        let subset: Vec<Option<usize>> = (0..map_count)
+            .map(|map| {
+                let leaves = !annotated[map] && !self.missing.is_marginal();
+                let off = self.partition.mixes_classes() && weights[row[map]] == 0.0;
+                (!leaves && !off).then(|| self.partition.subset(map / classes, row[map], classes))
+            })
+            .collect();
+
+        let mut subsets = vec![Subset::default(); self.partition.subsets(batch, classes)];
+        for map in 0..map_count {
+            let Some(index) = subset[map] else { continue };
+            let phi = &mut subsets[index];
+            phi.has_maps = true;
+            if annotated[map] {
+                phi.overlap += sums.overlap()[map];
+                phi.union += sums.target()[map] + sums.prediction()[map];
+            } else {
+                let background = sums.background_overlap().ok_or(DiceError::BackgroundOverlapMissing)?;
+                phi.overlap += background[map];
+                phi.union += sums.prediction()[map];
+            }
+        }
+
+        let class_of = |index: usize| if self.partition.mixes_classes() { 0 } else { index % classes };
+        let weight_of =
+            |index: usize| if self.partition.mixes_classes() { 1.0 } else { weights[class_of(index)] };
+        let normalised = self.weights.as_ref().is_none_or(ClassWeights::is_normalised);
+        let total: f64 = match normalised {
+            true => (0..subsets.len()).map(weight_of).sum(),
+            false => subsets.len() as f64,
+        };
+        let shares: Vec<f64> = (0..subsets.len()).map(|index| weight_of(index) / total).collect();
+        // 1 − Σ share · D, written so that shares that add up to 1 leave no rounding error behind.
+        let mut loss = if normalised { 0.0 } else { 1.0 - shares.iter().sum::<f64>() };
+        for (index, (phi, share)) in subsets.iter_mut().zip(&shares).enumerate() {
+            let class = class_of(index);
+            loss += phi.derive(self.epsilon.numerator(class), self.epsilon.denominator(class), *share);
+        }
+        let of_map = |value: fn(&Subset) -> f64| {
+            subset.iter().map(|index| index.map_or(0.0, |index| value(&subsets[index]))).collect()
+        };
+        Ok(DiceTerms {
+            loss,
+            batch,
+            classes,
+            a: of_map(|phi| phi.a),
+            b: of_map(|phi| phi.b),
+            row,
+            dice: subsets.iter().map(|phi| phi.dice).collect(),
+        })
+    }
+
+    /// Which maps count as annotated, `[B, C]`.
+    fn annotated(&self, sums: &DiceSums, presence: Option<&Presence>) -> Result<Vec<bool>, DiceError> {
+        let (batch, classes) = (sums.batch(), sums.classes());
+        if let Some(presence) = presence {
+            let (expected, found) = ((batch, classes), (presence.batch(), presence.classes()));
+            if expected != found {
+                return Err(DiceError::ShapeMismatch { argument: "presence", expected, found });
+            }
+        }
+        let mut annotated = match (self.missing.rule(), presence) {
+            (Some(MissingRule::Declared), Some(presence)) => presence.as_slice().to_vec(),
+            (Some(MissingRule::Inferred), _) => sums.target().iter().map(|&size| size > 0.0).collect(),
+            (None, _) | (Some(MissingRule::Declared), None) => vec![true; batch * classes],
+        };
+        if self.missing.is_marginal() {
+            if classes < 2 {
+                return Err(DiceError::MarginalWithoutBackground);
+            }
+            for b in 0..batch {
+                let background = &mut annotated[b * classes];
+                if !*background && self.missing == MissingLabels::Marginal(MissingRule::Declared) {
+                    return Err(DiceError::BackgroundMissing { batch: b });
+                }
+                *background = true;
+            }
+        }
+        Ok(annotated)
+    }
+}
+
+#[derive(Clone, Default)]
+struct Subset {
+    has_maps: bool,
+    overlap: f64,
+    union: f64,
+    dice: Option<f64>,
+    a: f64,
+    b: f64,
+}
+
+impl Subset {
+    /// Sets Dice and the derivative's coefficients; returns what the subset adds to the loss.
+    fn derive(&mut self, eps_numerator: f64, eps_denominator: f64, share: f64) -> f64 {
+        if !self.has_maps {
+            // φ ← ∅: ε/ε = 1, whatever ε is.
+            return 0.0;
+        }
+        let denominator = self.union + eps_denominator;
+        if denominator < f64::MIN_POSITIVE {
+            // ε = 0 and nothing there: the limit of ε/ε; its derivative would be infinite.
+            self.dice = Some(1.0);
+            return 0.0;
+        }
+        let dice = (2.0 * self.overlap + eps_numerator) / denominator;
+        self.dice = Some(dice);
+        self.a = share * dice / denominator;
+        self.b = share * 2.0 / denominator;
+        share * (1.0 - dice)
     }
 }
