@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::PreprocessError;
 pub use normalise::{ZScoreOver, clip_to_quantiles, quantile, z_score};
+pub(crate) use resample::blur;
 pub use resample::{Alignment, LabelRule, anti_alias, grid_with_spacing, resample, resample_labels};
 pub use window::{Window, centroid};
 
