@@ -1,4 +1,5 @@
 //! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
+pub mod augment;
 pub mod dataset;
 pub mod nifti;
 pub mod phantom;

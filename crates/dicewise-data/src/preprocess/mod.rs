@@ -7,62 +7,22 @@
 mod error;
 mod normalise;
 mod resample;
+mod sampler;
+mod step;
 mod window;
 
 use serde::{Deserialize, Serialize};
 
 pub use error::PreprocessError;
 pub use normalise::{ZScoreOver, clip_to_quantiles, quantile, z_score};
+pub(crate) use resample::blur;
 pub use resample::{Alignment, LabelRule, anti_alias, grid_with_spacing, resample, resample_labels};
+pub use step::{About, Step};
 pub use window::{Window, centroid};
 
+use step::change_spacing;
+
 use crate::{Grid, Image, LabelMap};
-
-/// What a window is placed about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum About {
-    /// The centre of the volume.
-    Volume,
-    /// The centroid of all labels of the case's label map. With the true labels at test time too this is the
-    /// paper's *oracle crop* of BRATS: its DSC is that of a network told where the tumour is.
-    Labels,
-    /// The centroid of one label.
-    Label(u16),
-}
-
-/// One step of a [`Preprocessing`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "step", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Step {
-    /// Brings all volumes to a spacing, in mm along x, y, z. Images by linear interpolation, after blurring
-    /// ([`anti_alias`]) where voxels grow.
-    Resample {
-        /// The spacing to reach.
-        spacing: [f64; 3],
-        /// Which points stay.
-        alignment: Alignment,
-        /// How labels follow.
-        labels: LabelRule,
-    },
-    /// Clips each channel to two of its quantiles. ACDC in the paper: [1/101, 100/101].
-    Clip {
-        /// Lower and upper quantile, in [0, 1].
-        quantiles: [f64; 2],
-    },
-    /// Brings each channel to mean 0 and standard deviation 1.
-    ZScore {
-        /// The voxels that count.
-        over: ZScoreOver,
-    },
-    /// Crops or pads (with 0) to a shape in voxels along x, y, z.
-    Fit {
-        /// The shape.
-        shape: [usize; 3],
-        /// What stays in the middle.
-        about: About,
-    },
-}
 
 /// Steps from the volumes of a case to a network's input.
 ///
@@ -129,61 +89,34 @@ impl Preprocessing {
         }
         Ok(prepared)
     }
-}
 
-impl Step {
-    fn validate(&self) -> Result<(), PreprocessError> {
-        let wrong = |step, field, value: String, expected| {
-            Err(PreprocessError::Parameter { step, field, value, expected })
+    /// Each of `ids` as a map in [0, 1] on the working grid of the prepared case: indicators resampled as images
+    /// are (blurred, linear), and left soft. The paper's BRATS targets; it trains on them as they are.
+    ///
+    /// # Errors
+    /// [`PreprocessError::ShapeMismatch`] if the label map is not of the prepared case.
+    pub fn soft_labels(
+        &self,
+        labels: &LabelMap,
+        ids: &[u16],
+        prepared: &Prepared,
+    ) -> Result<Vec<Image>, PreprocessError> {
+        let (shape, expected) = (labels.grid.shape, prepared.original.shape);
+        if shape != expected {
+            return Err(PreprocessError::ShapeMismatch { channel: prepared.channels.len(), shape, expected });
+        }
+        let soften = |id: &u16| {
+            let mut map = labels.map(|label| f32::from(u8::from(label == id)));
+            map.grid = prepared.original.clone();
+            for step in &self.steps {
+                if let Step::Resample { spacing, alignment, .. } = step {
+                    map = change_spacing(map, *spacing, *alignment)?;
+                }
+            }
+            // What is left are crops: moves by whole voxels, which interpolate nothing.
+            resample(&map, prepared.working_grid(), 0.0)
         };
-        match self {
-            Self::Resample { spacing, .. } if spacing.iter().any(|s| !s.is_finite() || *s <= 0.0) => {
-                wrong("resample", "spacing", format!("{spacing:?}"), "give three lengths in mm above 0")
-            }
-            Self::Clip { quantiles: [low, high] } if !(0.0 <= *low && low < high && *high <= 1.0) => wrong(
-                "clip",
-                "quantiles",
-                format!("[{low}, {high}]"),
-                "give a lower and a higher number in [0, 1]",
-            ),
-            Self::Fit { shape, .. } if shape.iter().any(|n| !(1..=4096).contains(n)) => {
-                wrong("fit", "shape", format!("{shape:?}"), "give three numbers of voxels from 1 to 4096")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn apply(&self, case: &mut Prepared) -> Result<(), PreprocessError> {
-        match self {
-            Self::Resample { spacing, alignment, labels: rule } => {
-                let old = case.working_grid().clone();
-                let grid = grid_with_spacing(&old, *spacing, *alignment);
-                let mm = old.spacing_mm();
-                let factor = std::array::from_fn(|axis| spacing[axis] / mm[axis]);
-                for channel in &mut case.channels {
-                    anti_alias(channel, factor);
-                    // The channels share a shape; where their headers differ by rounding, the first one counts.
-                    channel.grid = old.clone();
-                    *channel = resample(channel, &grid, 0.0)?;
-                }
-                if let Some(labels) = &mut case.labels {
-                    labels.grid = old;
-                    *labels = resample_labels(labels, &grid, *rule)?;
-                }
-            }
-            Self::Clip { quantiles: [low, high] } => {
-                case.channels.iter_mut().for_each(|channel| clip_to_quantiles(channel, *low, *high));
-            }
-            Self::ZScore { over } => case.channels.iter_mut().for_each(|channel| z_score(channel, *over)),
-            Self::Fit { shape, about } => {
-                let window = case.window(*shape, *about)?;
-                for channel in &mut case.channels {
-                    *channel = window.cut(channel, 0.0);
-                }
-                case.labels = case.labels.as_ref().map(|labels| window.cut(labels, 0));
-            }
-        }
-        Ok(())
+        ids.iter().map(soften).collect()
     }
 }
 
@@ -193,15 +126,16 @@ impl Prepared {
         &self.channels[0].grid
     }
 
-    fn window(&self, shape: [usize; 3], about: About) -> Result<Window, PreprocessError> {
-        let label = match about {
-            About::Volume => return Ok(Window::centred(self.working_grid().shape, shape)),
-            About::Labels => None,
-            About::Label(label) => Some(label),
-        };
-        let labels = self.labels.as_ref().ok_or(PreprocessError::NeedsLabels)?;
-        let centre = centroid(labels, label).ok_or(PreprocessError::NothingToCentreOn { label })?;
-        Ok(Window::around(centre, shape))
+    /// Whether each voxel of the working grid lies within the case's volume (half a voxel beyond its outermost
+    /// voxel centres included). What does not is padding: to be masked in the loss where the label there is
+    /// unknown, as in the paper's ACDC runs.
+    ///
+    /// # Errors
+    /// [`PreprocessError::SingularAffine`].
+    pub fn coverage(&self) -> Result<Vec<bool>, PreprocessError> {
+        let everywhere = Image::new(self.original.clone(), vec![1.0; self.original.len()]);
+        let covered = resample(&everywhere, self.working_grid(), 0.0)?;
+        Ok(covered.data.into_iter().map(|inside| inside > 0.0).collect())
     }
 
     /// Probabilities on the working grid, one volume a class, on the grid the case came on: by linear

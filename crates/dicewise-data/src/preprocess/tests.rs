@@ -154,3 +154,31 @@ fn cases_that_cannot_be_prepared_are_refused() {
         Err(PreprocessError::NothingToCentreOn { label: Some(2) })
     );
 }
+
+#[test]
+fn soft_labels_follow_the_image_that_shows_them() {
+    // An image that is the label's indicator is resampled and cropped to the soft label itself.
+    let (_, labels) = blob(&oblique([21, 18, 13]), [2.0, 30.0, 16.0], 9.0);
+    let indicator = labels.map(|label| f32::from(*label));
+    let steps = parse(
+        r#"[{ "step": "resample", "spacing": [3.0, 3.0, 3.0], "alignment": "corners", "labels": "linear" },
+            { "step": "fit", "shape": [9, 14, 12], "about": "labels" }]"#,
+    )
+    .unwrap();
+    let prepared = steps.prepare(std::slice::from_ref(&indicator), Some(&labels)).unwrap();
+    let soft = steps.soft_labels(&labels, &[0, 1], &prepared).unwrap();
+    assert_eq!(soft[1], prepared.channels[0]);
+    assert!(soft[1].data.iter().any(|p| *p > 0.1 && *p < 0.9), "some voxels are shared");
+    let covered = prepared.coverage().unwrap();
+    for (i, covered) in covered.iter().enumerate() {
+        let expected = f32::from(u8::from(*covered));
+        assert!((soft[0].data[i] + soft[1].data[i] - expected).abs() < 1e-5);
+    }
+    assert!(covered.contains(&true) && covered.contains(&false));
+    let other = labels.map(|_| 0u16);
+    let wrong = LabelMap::new(oblique([21, 18, 1]), other.data[..21 * 18].to_vec());
+    assert!(matches!(
+        steps.soft_labels(&wrong, &[1], &prepared),
+        Err(PreprocessError::ShapeMismatch { channel: 1, .. })
+    ));
+}

@@ -1,0 +1,244 @@
+//! Random variation of training cases.
+//!
+//! Each kind draws its randomness first and acts deterministically then: `Flip::draw(&mut rng, 0, 0.5)` and
+//! `flip.apply(&mut patch)`. An [`Augmentation`] is a list of kinds, drawn and applied in order from the random
+//! numbers of (run seed, case, epoch): what a case looks like in an epoch depends on nothing else, so a training
+//! that was interrupted sees what it would have seen.
+
+mod affine;
+mod cue;
+mod elastic;
+mod intensity;
+mod patch;
+mod place;
+mod warp;
+
+use serde::{Deserialize, Serialize};
+
+pub use affine::{Affine, Spread};
+pub use cue::Cue;
+pub use elastic::Elastic;
+pub use intensity::{IntensityChange, Noise};
+pub use patch::{Patch, Target};
+pub use place::{Crop, Flip, Shift};
+
+use crate::seed::{Purpose, stream};
+
+/// One kind of variation. Triples are in x, y, z.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "step", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum AugmentStep {
+    /// [`Affine`]. What is not given does not vary.
+    Affine {
+        /// Voxels along x, y, z.
+        #[serde(default)]
+        translation: Spread,
+        /// Radians about x, y, z.
+        #[serde(default)]
+        rotation: Spread,
+        /// Change of the factors along x, y, z: 0.05 is 5 %.
+        #[serde(default)]
+        scale: Spread,
+    },
+    /// [`Elastic`].
+    Elastic {
+        /// Standard deviation of the displacement in voxels along x, y, z.
+        displacement: [f64; 3],
+    },
+    /// [`Flip`].
+    Flip {
+        /// The axis to mirror.
+        axis: Axis,
+        /// How often.
+        probability: f64,
+    },
+    /// [`Shift`].
+    Shift {
+        /// The most voxels along x, y, z.
+        voxels: [usize; 3],
+    },
+    /// [`Crop`] about the middle.
+    CentreCrop {
+        /// Shape of the crop in voxels.
+        shape: [usize; 3],
+        /// The most voxels by which it may be off.
+        #[serde(default)]
+        jitter: [usize; 3],
+    },
+    /// [`Crop`] anywhere.
+    RandomCrop {
+        /// Shape of the crop in voxels.
+        shape: [usize; 3],
+    },
+    /// [`IntensityChange`].
+    Intensity {
+        /// Standard deviation of what is added.
+        shift: f64,
+        /// Standard deviation of the factor.
+        scale: f64,
+    },
+    /// [`Noise`].
+    Noise {
+        /// Standard deviation.
+        deviation: f64,
+    },
+}
+
+/// An axis of a volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Axis {
+    /// The fastest axis.
+    X,
+    /// The one between.
+    Y,
+    /// The slowest axis.
+    Z,
+}
+
+/// A step of an augmentation is out of range.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("augmentation step {position} (`{step}`): `{field}` is {value}; {expected}")]
+#[non_exhaustive]
+pub struct AugmentError {
+    /// Its place in the list, counted from 1.
+    pub position: usize,
+    /// The step.
+    pub step: &'static str,
+    /// Its parameter.
+    pub field: &'static str,
+    /// What was given.
+    pub value: String,
+    /// What is accepted.
+    pub expected: &'static str,
+}
+
+/// Variations in the order in which they are applied.
+///
+/// ```
+/// use dicewise_data::augment::Augmentation;
+///
+/// // The paper's BRATS.
+/// let brats: Augmentation = serde_json::from_str(r#"[
+///     { "step": "affine", "translation": { "normal": [6, 6, 4] }, "rotation": { "normal": [0, 0, 0.2617] } },
+///     { "step": "elastic", "displacement": [1, 1, 1] },
+///     { "step": "centre-crop", "shape": [80, 80, 48] },
+///     { "step": "flip", "axis": "x", "probability": 0.5 },
+///     { "step": "intensity", "shift": 0.05, "scale": 0.05 }
+/// ]"#)?;
+/// brats.validate()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Augmentation {
+    /// The steps, first to last.
+    pub steps: Vec<AugmentStep>,
+}
+
+impl Augmentation {
+    /// Checks every parameter.
+    ///
+    /// # Errors
+    /// [`AugmentError`] for the first that is out of range.
+    pub fn validate(&self) -> Result<(), AugmentError> {
+        self.steps.iter().enumerate().try_for_each(|(i, step)| step.validate(i + 1))
+    }
+
+    /// Varies a patch as case `case` of the run `seed` is varied in an epoch.
+    pub fn apply(&self, patch: &mut Patch, seed: u64, case: u64, epoch: u64) {
+        let mut rng = stream(Purpose::Augmentation, seed, case, epoch);
+        for step in &self.steps {
+            step.apply(patch, &mut rng);
+        }
+    }
+
+    /// The shape of a patch of shape `from` after all steps.
+    pub fn shape(&self, from: [usize; 3]) -> [usize; 3] {
+        self.steps.iter().fold(from, |shape, step| match step {
+            AugmentStep::CentreCrop { shape, .. } | AugmentStep::RandomCrop { shape } => *shape,
+            _ => shape,
+        })
+    }
+}
+
+impl AugmentStep {
+    fn validate(&self, position: usize) -> Result<(), AugmentError> {
+        let wrong = |step, field, value: String, expected| {
+            Err(AugmentError { position, step, field, value, expected })
+        };
+        let length = |v: f64| v.is_finite() && v >= 0.0;
+        const MOST: usize = 4096;
+        const WIDTH: &str = "give numbers of 0 or more";
+        match self {
+            Self::Affine { translation, rotation, scale } => {
+                for (field, spread) in
+                    [("translation", translation), ("rotation", rotation), ("scale", scale)]
+                {
+                    if !spread.widths().into_iter().all(length) {
+                        return wrong("affine", field, format!("{:?}", spread.widths()), WIDTH);
+                    }
+                }
+                if scale.widths().into_iter().any(|w| w >= 0.9) {
+                    let expected = "give the change of the factors, below 0.9; 0.05 is 5 %";
+                    return wrong("affine", "scale", format!("{:?}", scale.widths()), expected);
+                }
+            }
+            Self::Elastic { displacement } if !displacement.iter().copied().all(length) => {
+                return wrong("elastic", "displacement", format!("{displacement:?}"), WIDTH);
+            }
+            Self::Flip { probability, .. } if !(0.0..=1.0).contains(probability) => {
+                return wrong("flip", "probability", probability.to_string(), "give a number in [0, 1]");
+            }
+            Self::CentreCrop { shape, .. } | Self::RandomCrop { shape }
+                if shape.iter().any(|n| !(1..=MOST).contains(n)) =>
+            {
+                return wrong(
+                    "crop",
+                    "shape",
+                    format!("{shape:?}"),
+                    "give three numbers of voxels from 1 to 4096",
+                );
+            }
+            Self::Shift { voxels: moves } | Self::CentreCrop { jitter: moves, .. }
+                if moves.iter().any(|n| *n > MOST) =>
+            {
+                return wrong(
+                    "shift or crop",
+                    "voxels or jitter",
+                    format!("{moves:?}"),
+                    "give numbers of voxels up to 4096",
+                );
+            }
+            Self::Intensity { shift, scale } if !(length(*shift) && length(*scale)) => {
+                return wrong("intensity", "shift, scale", format!("{shift}, {scale}"), WIDTH);
+            }
+            Self::Noise { deviation } if !length(*deviation) => {
+                return wrong("noise", "deviation", deviation.to_string(), WIDTH);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply(&self, patch: &mut Patch, rng: &mut impl rand::Rng) {
+        let from = patch.shape;
+        match self {
+            Self::Affine { translation, rotation, scale } => {
+                Affine::draw(rng, *translation, *rotation, *scale).apply(patch);
+            }
+            Self::Elastic { displacement } => Elastic::draw(rng, from, *displacement).apply(patch),
+            Self::Flip { axis, probability } => Flip::draw(rng, *axis as usize, *probability).apply(patch),
+            Self::Shift { voxels } => Shift::draw(rng, *voxels).apply(patch),
+            Self::CentreCrop { shape, jitter } => {
+                Crop::draw_near_centre(rng, from, *shape, *jitter).apply(patch);
+            }
+            Self::RandomCrop { shape } => Crop::draw_anywhere(rng, from, *shape).apply(patch),
+            Self::Intensity { shift, scale } => IntensityChange::draw(rng, *shift, *scale).apply(patch),
+            Self::Noise { deviation } => Noise::draw(rng, *deviation).apply(patch),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! What augmentation acts on: the voxels of some channels and their target.
+
+use crate::preprocess::Window;
+use crate::{Image, LabelMap};
+
+/// Channels and target of one case on one grid of voxels, on their way to a network.
+///
+/// Each volume is x fastest, seen as a C-contiguous array `[Z, Y, X]`; one after the other, the channels are a
+/// sample of a network's `[B, C, Z, Y, X]` input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patch {
+    /// Number of voxels along x, y and z.
+    pub shape: [usize; 3],
+    /// The channels, each of `x·y·z` values.
+    pub channels: Vec<Vec<f32>>,
+    /// The target on the same voxels.
+    pub target: Target,
+}
+
+/// The target of a [`Patch`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// One label id a voxel. Moves by nearest voxel; 0 comes in from outside.
+    Labels(Vec<u16>),
+    /// One map in [0, 1] for each class. Moves by linear interpolation.
+    Soft {
+        /// The maps.
+        maps: Vec<Vec<f32>>,
+        /// What each map is outside the patch: 1 for a background class, 0 for the others.
+        outside: Vec<f32>,
+    },
+}
+
+impl Patch {
+    /// The voxels of a prepared case.
+    ///
+    /// # Panics
+    /// If the shapes differ, which is a bug of the caller.
+    pub fn new(channels: &[Image], labels: &LabelMap) -> Self {
+        let shape = labels.grid.shape;
+        assert!(channels.iter().all(|c| c.grid.shape == shape), "channels and labels share a working grid");
+        Self {
+            shape,
+            channels: channels.iter().map(|c| c.data.clone()).collect(),
+            target: Target::Labels(labels.data.clone()),
+        }
+    }
+
+    /// Turns a label map into one soft map for each of `labels`, so that what moves it afterwards interpolates
+    /// (the paper's ACDC runs). Label 0 is background, which is what lies outside the patch. Soft targets stay.
+    pub fn soften(&mut self, labels: &[u16]) {
+        if let Target::Labels(map) = &self.target {
+            let indicator = |label: &u16| map.iter().map(|l| f32::from(u8::from(l == label))).collect();
+            let outside = labels.iter().map(|label| f32::from(u8::from(*label == 0))).collect();
+            self.target = Target::Soft { maps: labels.iter().map(indicator).collect(), outside };
+        }
+    }
+
+    /// Number of voxels.
+    pub fn voxels(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Rearranges the voxels of every volume: voxel i of the result is the one that `source` names, or what
+    /// lies outside.
+    pub(super) fn gather(&mut self, shape: [usize; 3], source: impl Fn([usize; 3]) -> Option<usize>) {
+        let [nx, ny, nz] = shape;
+        let mut from = Vec::with_capacity(nx * ny * nz);
+        for z in 0..nz {
+            for y in 0..ny {
+                from.extend((0..nx).map(|x| source([x, y, z])));
+            }
+        }
+        fn pick<T: Copy>(values: &mut Vec<T>, from: &[Option<usize>], outside: T) {
+            *values = from.iter().map(|i| i.map_or(outside, |i| values[i])).collect();
+        }
+        self.channels.iter_mut().for_each(|channel| pick(channel, &from, 0.0));
+        match &mut self.target {
+            Target::Labels(labels) => pick(labels, &from, 0),
+            Target::Soft { maps, outside } => {
+                maps.iter_mut().zip(outside).for_each(|(map, outside)| pick(map, &from, *outside));
+            }
+        }
+        self.shape = shape;
+    }
+
+    /// Cuts a window out of every volume; channels are 0 where it reaches beyond.
+    pub fn cut(&mut self, window: Window) {
+        let [nx, ny, nz] = self.shape;
+        let start = window.start;
+        self.gather(window.shape, |index| {
+            let [x, y, z] = std::array::from_fn(|axis| (index[axis] as isize + start[axis]) as usize);
+            // A negative index has wrapped to a huge one.
+            (x < nx && y < ny && z < nz).then(|| x + nx * (y + ny * z))
+        });
+    }
+}
