@@ -1,9 +1,13 @@
 //! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
 pub mod augment;
+pub mod check;
 pub mod dataset;
+pub mod folds;
 pub mod nifti;
+pub mod partial;
 pub mod phantom;
 pub mod preprocess;
+pub mod presence;
 pub mod seed;
 pub mod volume;
 

@@ -8,18 +8,14 @@ use flate2::bufread::GzDecoder;
 ///
 /// Zero bytes after the last member are padding, which gzip(1) allows; anything else there is counted, not an error.
 pub(super) struct GzipMembers<R: BufRead> {
-    state: State<R>,
+    /// The member being read; None at the end.
+    member: Option<GzDecoder<R>>,
     trailing_bytes: u64,
-}
-
-enum State<R: BufRead> {
-    Member(GzDecoder<R>),
-    End,
 }
 
 impl<R: BufRead> GzipMembers<R> {
     pub(super) fn new(compressed: R) -> Self {
-        Self { state: State::Member(GzDecoder::new(compressed)), trailing_bytes: 0 }
+        Self { member: Some(GzDecoder::new(compressed)), trailing_bytes: 0 }
     }
 
     /// Bytes after the last member that are no padding; known once everything is read.
@@ -31,7 +27,7 @@ impl<R: BufRead> GzipMembers<R> {
     fn next_member(&mut self, mut compressed: R) -> io::Result<()> {
         let ahead = compressed.fill_buf()?;
         if ahead.starts_with(&[0x1f]) {
-            self.state = State::Member(GzDecoder::new(compressed));
+            self.member = Some(GzDecoder::new(compressed));
             return Ok(());
         }
         let (mut bytes, mut padding) = (0, true);
@@ -55,13 +51,13 @@ impl<R: BufRead> Read for GzipMembers<R> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        while let State::Member(decoder) = &mut self.state {
+        while let Some(decoder) = &mut self.member {
             let read = decoder.read(buffer)?;
             if read > 0 {
                 return Ok(read);
             }
             // The decoder has compared CRC and length by now.
-            if let State::Member(decoder) = std::mem::replace(&mut self.state, State::End) {
+            if let Some(decoder) = self.member.take() {
                 self.next_member(decoder.into_inner())?;
             }
         }

@@ -112,9 +112,9 @@ fn header(path: &Path, grid: &Grid, code: i16, bytes: usize) -> Result<Vec<u8>, 
         accepted,
     };
     let mut dim = [3, 1, 1, 1, 1, 1, 1, 1_i64];
-    for axis in 1..=3 {
-        dim[axis] = i64::try_from(grid.shape[axis - 1]).map_err(|_| bad(axis, "what 64 bits can hold"))?;
-        if dim[axis] == 0 {
+    for (axis, &extent) in (1..).zip(&grid.shape) {
+        dim[axis] = i64::try_from(extent).map_err(|_| bad(axis, "what 64 bits can hold"))?;
+        if extent == 0 {
             return Err(bad(axis, "at least 1"));
         }
     }
