@@ -105,7 +105,7 @@ pub(crate) struct Train {
     /// What the loss makes of a label that is declared missing in presence.csv [default: as-empty]
     #[arg(long, requires = "partition")]
     pub(crate) missing: Option<Missing>,
-    /// Iterations during which a heuristic ε is replaced by 1e-7.
+    /// Iterations at the start during which no ε is larger than 1e-7.
     #[arg(long, value_name = "N")]
     pub(crate) epsilon_warm_up: Option<usize>,
     /// Images in a batch. With the batch-wise partition this decides what empty maps teach.
@@ -332,16 +332,16 @@ pub(crate) enum Setting {
 pub(crate) enum Partition {
     /// Each image and class for itself.
     #[value(name = "I", alias = "image-wise")]
-    ImageWise,
+    I,
     /// Each image, over its classes.
     #[value(name = "CI", alias = "class-wise")]
-    ClassWise,
+    Ci,
     /// Each class, over the batch.
     #[value(name = "BI", alias = "batch-wise")]
-    BatchWise,
+    Bi,
     /// Everything at once.
     #[value(name = "BCI", alias = "all-wise")]
-    AllWise,
+    Bci,
 }
 
 /// What the loss makes of a missing label.

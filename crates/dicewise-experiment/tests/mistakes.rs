@@ -250,6 +250,7 @@ fn numbers_out_of_range() {
     mistake("[1, 2]\n", "[0, 2]\n", out, "0", "from 1 to 65536");
     mistake("run = [0]", "run = [0, 5]", out, "5", "from 0 to 4");
     mistake("folds = 5", "folds = 1", out, "1", "from 2");
+    mistake("phantom_shape = [24,", "phantom_shape = [4,", out, "4", "from 8 to 1024");
     mistake("seeds = [0]", "seeds = []", out, "[]", "seeds = [0, 1, 2]");
     mistake("iterations = 600", "iterations = 600\nepsilon_warm_up = 600", out, "600", "fewer than 600");
     mistake("5e-3", "0.0", out, "0.0", "greater than 0");
@@ -342,7 +343,20 @@ fn spelled_out_settings_are_checked() {
         "false",
         "leaf",
     );
+    check("epsilon = 1.0\nweighting = \"normalised\"", MistakeKind::Conflict, "normalised", "add weights");
     check("", MistakeKind::Missing, "[[setting]]", "add epsilon = 1e-7");
+    let graded = valid
+        .replace("\"BI\"\nepsilon = [1e-7, 1.0, 2.0, 3.0]", "\"BCI\"\nepsilon = 1.0\nweights = [0, 1, 1, 1]");
+    mistake_in(
+        &graded,
+        "[0, 1, 1, 1]",
+        "[0, 1, 2, 1]",
+        MistakeKind::Conflict,
+        "[0, 1, 2, 1]",
+        "equal normalised weights",
+    );
+    let zero = "epsilon = 1.0\nmissing = \"marginal\"\nweights = [0, 1, 1, 1]";
+    check(zero, MistakeKind::MarginalNeedsSoftmax, "[0, 1, 1, 1]", "first weight greater than 0");
     mistake_in(&valid, "\"own\"]", "\"owm\"]", MistakeKind::UnknownSetting, "owm", "did you mean `own`?");
     let paper = "epsilon = { numerator = 0, denominator = 1e-7 }\nmissing = \"leaf\"\nrule = \"inferred\"\nbackground = false";
     assert!(parse(&valid.replace(per_class, paper)).is_ok());
