@@ -25,7 +25,7 @@ pub enum Data {
         /// Cases in each group.
         cases: Vec<GroupCount>,
     },
-    /// Hearts with labels 1 right ventricle, 2 myocardium, 3 left ventricle, groups ED and ES: two cases a subject.
+    /// Hearts with labels 1 left ventricle, 2 myocardium, 3 right ventricle, groups ED and ES: two cases a subject.
     HeartPhantom {
         /// Voxels along x, y, z.
         shape: [usize; 3],

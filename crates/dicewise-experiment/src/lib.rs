@@ -34,6 +34,7 @@ mod dataset;
 mod experiment;
 mod file;
 mod grid;
+mod loss;
 mod mistake;
 mod nearest;
 mod setting;

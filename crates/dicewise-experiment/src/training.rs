@@ -169,7 +169,7 @@ pub struct Training {
     /// Iterations or epochs between two validations; no validation during training when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validate_every: Option<usize>,
-    /// Iterations during which a heuristic ε is replaced by the tiny one (ε warm-up).
+    /// Iterations at the start during which no ε is larger than the tiny one (ε warm-up).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon_warm_up: Option<usize>,
     /// How long.

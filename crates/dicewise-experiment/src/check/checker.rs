@@ -178,10 +178,15 @@ impl<'a> Checker<'a> {
         triple
     }
 
-    /// Three numbers of voxels, none of them 0. Volumes beyond 2³¹ voxels are refused rather than run out of memory.
-    pub(super) fn shape(&mut self, list: &Spanned<Vec<Spanned<usize>>>, what: &str) -> Option<[usize; 3]> {
+    /// Three numbers of voxels. Volumes beyond 2³¹ voxels are refused rather than run out of memory.
+    pub(super) fn shape(
+        &mut self,
+        list: &Spanned<Vec<Spanned<usize>>>,
+        what: &str,
+        axis: RangeInclusive<usize>,
+    ) -> Option<[usize; 3]> {
         let [x, y, z] = self.triple(list, what)?;
-        let [x, y, z] = [x, y, z].map(|size| self.whole(size, what, 1..=4096));
+        let [x, y, z] = [x, y, z].map(|size| self.whole(size, what, axis.clone()));
         let shape = [x?, y?, z?];
         if shape.iter().product::<usize>() >= 1 << 31 {
             let help = "fewer than 2³¹ voxels in all".to_owned();

@@ -77,7 +77,7 @@ fn phantom(
         "phantom_shape",
         "phantom_shape = [24, 24, 24]",
     );
-    let shape = shape.and_then(|shape| checker.shape(shape, "phantom_shape"));
+    let shape = shape.and_then(|shape| checker.shape(shape, "phantom_shape", 8..=1024));
     let seed = table.phantom_seed.as_ref().map_or(0, |seed| u64::from(*seed.get_ref()));
     if heart? {
         let message = "a heart phantom has subjects, each with a case in ED and one in ES";

@@ -64,11 +64,15 @@ pub(super) fn sizes(checker: &mut Checker<'_>, file: &ExperimentFile, network: &
             if voxels % divisor != 0 {
                 let below = voxels - voxels % divisor;
                 let message = format!(
-                    "the {what} has {voxels} voxels along {axis}, but the network halves it until {divisor} divide into one"
+                    "the {what} has {voxels} voxels along {axis}: the network needs a multiple of {divisor}"
                 );
                 let near =
                     if below == 0 { divisor.to_string() } else { format!("{below} or {}", below + divisor) };
-                let help = format!("a multiple of {divisor}: {near}; or fewer levels in [network]");
+                let fewer = match network.architecture {
+                    Architecture::Custom { .. } => "; or fewer levels in [network]",
+                    Architecture::Brats | Architecture::Acdc => "",
+                };
+                let help = format!("a multiple of {divisor}: {near}{fewer}");
                 checker.add(MistakeKind::NotDivisible, size.span(), message, "not divisible", help);
             }
         }

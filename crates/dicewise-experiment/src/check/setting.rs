@@ -201,6 +201,13 @@ pub(super) fn spelled_out(
         Some(weights) => Some(weights?),
         None => None,
     };
+    if table.weights.is_none() {
+        let help = "add weights = [ … ], one for each class, or remove it";
+        checker.excluded(table.weighting.as_ref(), "`weighting` has no effect without `weights`", help);
+    }
+    if let (Some(values), Some(written)) = (&weights, &table.weights) {
+        weights_fit(checker, values, written, partition, missing, weighting);
+    }
     let (value, epsilon) = epsilon?;
     let setting = Setting {
         name: name?,
@@ -317,6 +324,30 @@ fn weights(
         return None;
     }
     Some(values)
+}
+
+/// Graded weights mean nothing where a subset mixes classes, and marginal Dice needs the background.
+fn weights_fit(
+    checker: &mut Checker<'_>,
+    values: &[f64],
+    written: &Spanned<Vec<Spanned<f64>>>,
+    partition: Option<Partition>,
+    missing: Option<Missing>,
+    weighting: Option<Weighting>,
+) {
+    let largest = values.iter().copied().fold(0.0, f64::max);
+    let graded = values.iter().any(|&weight| weight != 0.0 && weight != largest);
+    let unnormalised = weighting == Some(Weighting::Unnormalised);
+    if partition.is_some_and(Partition::mixes_classes) && (graded || unnormalised) {
+        let message = "a weight for each class, but the subsets of this partition mix classes";
+        let help = "equal normalised weights, some of them 0, or partition image-wise (I) or batch-wise (BI)";
+        checker.excluded(Some(written), message, help);
+    }
+    if missing == Some(Missing::Marginal) && values.first() == Some(&0.0) {
+        let message = "marginal Dice needs the background: missing classes are merged into it".to_owned();
+        let help = "a first weight greater than 0";
+        checker.add(MistakeKind::MarginalNeedsSoftmax, written.span(), message, "first is 0", help);
+    }
 }
 
 /// Marginal Dice needs a softmax; says so, at the word that asked for it, if there is none.

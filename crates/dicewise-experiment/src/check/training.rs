@@ -53,7 +53,7 @@ pub(super) fn preprocessing(
         )?;
         Some([low, high])
     });
-    let size = table.size.as_ref().and_then(|size| checker.shape(size, "size"));
+    let size = table.size.as_ref().and_then(|size| checker.shape(size, "size", 1..=4096));
     let normalise = match &table.normalise {
         None => Some(Normalise::ZScore),
         Some(word) => checker.one_of(
@@ -110,7 +110,7 @@ pub(super) fn patch(checker: &mut Checker<'_>, table: &Spanned<PatchTable>) -> O
     let section = Section::of("[patch]", table);
     let table = table.get_ref();
     let size = checker.required(table.size.as_ref(), &section, "size", "size = [32, 48, 32]");
-    let size = size.and_then(|size| checker.shape(size, "size"));
+    let size = size.and_then(|size| checker.shape(size, "size", 1..=4096));
     let example = "training = \"centre\" or training = \"random\"";
     let training = checker.required(table.training.as_ref(), &section, "training", example);
     let accepted = [("centre", PatchPlace::Centre), ("random", PatchPlace::Random)];

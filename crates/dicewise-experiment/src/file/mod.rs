@@ -14,6 +14,8 @@ pub(crate) use ordered::Ordered;
 pub(crate) type Word = Spanned<String>;
 /// Numbers for x, y and z and where they stand.
 pub(crate) type Triple<T> = Spanned<Vec<T>>;
+/// Values of the label maps that make up one label.
+pub(crate) type LabelValues = Spanned<Vec<Spanned<u16>>>;
 /// How many subjects or cases of each group.
 pub(crate) type Counts = Spanned<Ordered<Spanned<usize>>>;
 
@@ -56,7 +58,7 @@ pub(crate) struct DataTable {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(crate) struct TargetTable {
     pub(crate) activation: Option<Word>,
-    pub(crate) labels: Option<Spanned<Ordered<Spanned<Vec<Spanned<u16>>>>>>,
+    pub(crate) labels: Option<Spanned<Ordered<LabelValues>>>,
 }
 
 #[derive(Debug, Deserialize)]
