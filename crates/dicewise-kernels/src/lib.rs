@@ -1,1 +1,169 @@
-//! 3-D network operations for Burn: convolution, normalisation with activation, pooling, upsampling
+//! 3-D network operations for Burn: convolution, normalisation with activation, pooling, upsampling.
+//!
+//! Every tensor is `[batch, channels, z, y, x]` and every triple (kernel, stride, window, factor) is in tensor order
+//! `[z, y, x]`, **not** in the x, y, z order of volumes and command-line options. Gradients flow through all
+//! operations; the backend is chosen at run time by the device of the tensors:
+//!
+//! * on Burn's CPU backend (`Device::flex()`) in `f32`, fused kernels with hand-written backward passes; their results
+//!   do not depend on the number of threads,
+//! * on every other backend, and in other precisions, the same mathematics in Burn's own operations.
+//!
+//! ```
+//! use burn::tensor::{Device, Tensor};
+//! use dicewise_kernels::{Norm, conv3d, max_pool3d, norm_act, upsample_nearest3d};
+//!
+//! let device = Device::flex();
+//! let image = Tensor::<5>::ones([1, 1, 4, 6, 8], &device);
+//! let features = conv3d(image, Tensor::ones([2, 1, 3, 3, 3], &device), None, [1, 1, 1]);
+//! let (scale, shift) = (Tensor::ones([2], &device), Tensor::zeros([2], &device));
+//! let slope = Tensor::full([1], 0.01, &device);
+//! let features = norm_act(features, scale, shift, slope, Norm::Instance, 1e-5);
+//! let coarse = max_pool3d(features, [2, 2, 2]);
+//! assert_eq!(coarse.dims(), [1, 2, 2, 3, 4]);
+//! assert_eq!(upsample_nearest3d(coarse, [2, 2, 2]).dims(), [1, 2, 4, 6, 8]);
+//! ```
+
+mod check;
+mod primitive;
+
+use burn::tensor::Tensor;
+
+/// 3-D convolution with "same" zero padding.
+///
+/// ```text
+/// y[b, o, z, y, x] = bias[o] + Σ_{i, p, q, r} weight[o, i, p, q, r] · x[b, i, s_z z + p − k_z/2, s_y y + q − k_y/2, s_x x + r − k_x/2]
+/// ```
+///
+/// where `s` is the stride, `k` the kernel, `k/2` is rounded down, and positions outside the volume count as zero
+/// (the "cross-correlation" that all deep-learning libraries call convolution).
+///
+/// # Shapes
+///
+/// * `x`: `[B, Ci, Z, Y, X]`
+/// * `weight`: `[Co, Ci, kz, ky, kx]`, `bias`: `[Co]`
+/// * returns `[B, Co, ⌈Z/sz⌉, ⌈Y/sy⌉, ⌈X/sx⌉]`
+///
+/// # Panics
+///
+/// If the channels of `x` and `weight` or the lengths of `bias` and `weight` differ, if a kernel side is even, or if a
+/// stride is neither 1 nor 2: mistakes in the network's code, not in a user's data.
+pub fn conv3d(x: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, stride: [usize; 3]) -> Tensor<5> {
+    check::conv3d(&x, &weight, bias.as_ref(), stride);
+    primitive::conv3d(x, weight, bias, stride)
+}
+
+/// Over which voxels [`norm_act`] takes mean and variance.
+#[derive(Clone, Debug)]
+pub enum Norm {
+    /// Over the voxels of each channel of each batch element (instance normalisation).
+    Instance,
+    /// Over the voxels of each channel in the whole batch (batch normalisation while training).
+    Batch,
+    /// Given per channel (batch normalisation while predicting); constants, no gradient flows into them.
+    Fixed {
+        /// Mean of each channel, `[C]`.
+        mean: Tensor<1>,
+        /// Biased variance of each channel, `[C]`.
+        variance: Tensor<1>,
+    },
+}
+
+/// Normalisation, per-channel scale and shift, and leaky (or parametric) ReLU in one operation.
+///
+/// ```text
+/// v = γ[c] · (x − μ) / √(σ² + ε) + β[c]
+/// y = v        where v > 0
+///     s[c] · v elsewhere
+/// ```
+///
+/// where `μ` and `σ²` are the mean and the biased variance that `norm` selects, `γ` is `gamma`, `β` is `beta`, `s` is
+/// `slope` and `ε` is `epsilon`. Only `μ` and `1/√(σ² + ε)` are kept for the backward pass; the normalised tensor is not.
+///
+/// # Shapes
+///
+/// * `x`: `[B, C, Z, Y, X]`, as is the result
+/// * `gamma`, `beta`: `[C]`; `slope`: `[1]` (leaky ReLU, or one learned slope) or `[C]` (PReLU)
+///
+/// # Panics
+///
+/// If a parameter has another length than stated above.
+pub fn norm_act(
+    x: Tensor<5>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    slope: Tensor<1>,
+    norm: Norm,
+    epsilon: f64,
+) -> Tensor<5> {
+    check::norm_act(&x, &gamma, &beta, &slope, &norm);
+    primitive::norm_act(x, gamma, beta, slope, norm, epsilon)
+}
+
+/// Mean and biased variance of each channel over batch and voxels, both `[C]`, without gradient: what the running
+/// averages of batch normalisation are made of.
+///
+/// ```text
+/// mean[c] = Σ x[·, c, ·] / N        variance[c] = Σ (x[·, c, ·] − mean[c])² / N        N = B·Z·Y·X
+/// ```
+pub fn batch_statistics(x: &Tensor<5>) -> (Tensor<1>, Tensor<1>) {
+    primitive::batch_statistics(x)
+}
+
+/// Largest value of each window; windows do not overlap (the stride is the window).
+///
+/// Of equal values the first in z, y, x order receives the gradient. A NaN in a window is passed on.
+///
+/// # Shapes
+///
+/// `[B, C, Z, Y, X]` to `[B, C, Z/wz, Y/wy, X/wx]`.
+///
+/// # Panics
+///
+/// If `window` does not divide the volume, or holds zero or more than 256 voxels. Check a user's patch size before.
+pub fn max_pool3d(x: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
+    check::max_pool3d(&x, window);
+    primitive::max_pool3d(x, window)
+}
+
+/// Repeats every voxel `factor` times along z, y and x.
+///
+/// # Shapes
+///
+/// `[B, C, Z, Y, X]` to `[B, C, fz·Z, fy·Y, fx·X]`.
+///
+/// # Panics
+///
+/// If a factor is zero.
+pub fn upsample_nearest3d(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
+    check::factor(factor);
+    primitive::upsample_nearest3d(x, factor)
+}
+
+/// Linear interpolation along z, y and x, voxel centres aligned (`align_corners = false` elsewhere).
+///
+/// ```text
+/// y[j] = (1 − t) · x[⌊p⌋] + t · x[⌊p⌋ + 1]        p = (j + ½)/f − ½        t = p − ⌊p⌋
+/// ```
+///
+/// along each axis in turn, where `f` is the factor and positions outside the volume take the border voxel's value.
+///
+/// # Shapes
+///
+/// `[B, C, Z, Y, X]` to `[B, C, fz·Z, fy·Y, fx·X]`.
+///
+/// # Panics
+///
+/// If a factor is zero.
+pub fn upsample_trilinear3d(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
+    check::factor(factor);
+    primitive::upsample_trilinear3d(x, factor)
+}
+
+/// Joins tensors along the channel axis: `[B, C₁, Z, Y, X]`, `[B, C₂, Z, Y, X]`, … to `[B, C₁ + C₂ + …, Z, Y, X]`.
+///
+/// # Panics
+///
+/// If `tensors` is empty or their batch or volume sizes differ.
+pub fn concat_channels(tensors: Vec<Tensor<5>>) -> Tensor<5> {
+    Tensor::cat(tensors, 1)
+}

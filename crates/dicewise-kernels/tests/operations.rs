@@ -1,0 +1,222 @@
+//! Every operation against literal f64 loops, and its gradients against central differences of those loops.
+
+mod oracle;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use dicewise_kernels as kernels;
+use oracle::Array;
+
+/// The largest difference, relative to the largest value of the expectation.
+#[track_caller]
+fn assert_close(actual: &[f32], expected: &[f64], tolerance: f64, what: &str) {
+    assert_eq!(actual.len(), expected.len(), "{what}: length");
+    let scale = expected.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+    for (i, (a, e)) in actual.iter().zip(expected).enumerate() {
+        let difference = (f64::from(*a) - e).abs() / scale;
+        assert!(difference <= tolerance, "{what}[{i}]: {a} instead of {e} ({difference:.1e} of {scale:.2e})");
+    }
+}
+
+fn tensor<const D: usize>(array: &Array, device: &Device) -> Tensor<D> {
+    let values: Vec<f32> = array.values.iter().map(|v| *v as f32).collect();
+    Tensor::from_data(TensorData::new(values, array.shape.clone()), device)
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("f32 tensors")
+}
+
+/// The operation under test: a 5-D tensor, more 5-D tensors, then vectors.
+struct Case<'a> {
+    volumes: Vec<Array>,
+    vectors: Vec<Array>,
+    operation: &'a dyn Fn(Vec<Tensor<5>>, Vec<Tensor<1>>) -> Tensor<5>,
+    oracle: &'a dyn Fn(&[Array]) -> Array,
+}
+
+impl Case<'_> {
+    /// Forward and all gradients, the loss being Σ r·y with random r.
+    #[track_caller]
+    fn check(&self) {
+        let parameters: Vec<Array> = self.volumes.iter().chain(&self.vectors).cloned().collect();
+        let expected = (self.oracle)(&parameters);
+        let device = Device::flex().autodiff();
+        let volumes: Vec<Tensor<5>> =
+            self.volumes.iter().map(|a| tensor(a, &device).require_grad()).collect();
+        let vectors: Vec<Tensor<1>> =
+            self.vectors.iter().map(|a| tensor(a, &device).require_grad()).collect();
+        let y = (self.operation)(volumes.clone(), vectors.clone());
+        assert_eq!(y.dims().to_vec(), expected.shape);
+        assert_close(&values(y.clone().inner()), &expected.values, 2e-6, "forward");
+
+        let r = Array::random(&expected.shape, 99);
+        let gradients = (y * tensor(&r, &device)).sum().backward();
+        for (which, parameter) in parameters.iter().enumerate() {
+            let slopes = oracle::central_differences(self.oracle, &parameters, which, &r.values, 1e-5);
+            let gradient = if which < volumes.len() {
+                values(volumes[which].grad(&gradients).expect("tracked"))
+            } else {
+                values(vectors[which - volumes.len()].grad(&gradients).expect("tracked"))
+            };
+            assert_close(&gradient, &slopes, 1e-5, &format!("gradient {which} {:?}", parameter.shape));
+        }
+    }
+}
+
+#[track_caller]
+fn check_conv([batch, ci, co]: [usize; 3], size: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) {
+    let seed = (size[2] * 7 + co) as u64;
+    Case {
+        volumes: vec![
+            Array::random(&[batch, ci, size[0], size[1], size[2]], seed),
+            Array::random(&[co, ci, kernel[0], kernel[1], kernel[2]], seed + 1),
+        ],
+        vectors: vec![Array::random(&[co], seed + 2)],
+        operation: &|v, b| kernels::conv3d(v[0].clone(), v[1].clone(), Some(b[0].clone()), stride),
+        oracle: &|p| oracle::conv3d(&p[0], &p[1], &p[2], stride),
+    }
+    .check();
+}
+
+#[test]
+fn convolution_matches_the_literal_sum_for_every_kernel_shape() {
+    for kernel in [[3, 3, 3], [1, 3, 3], [3, 1, 1], [1, 1, 1], [5, 3, 1]] {
+        check_conv([2, 2, 3], [3, 4, 5], kernel, [1; 3]);
+    }
+}
+
+#[test]
+fn convolution_matches_the_literal_sum_for_every_stride() {
+    for stride in [[2, 2, 2], [1, 2, 2], [2, 1, 1], [1, 1, 2]] {
+        check_conv([1, 2, 3], [4, 4, 6], [3, 3, 3], stride);
+        check_conv([1, 2, 2], [3, 5, 7], [3, 3, 3], stride);
+    }
+    check_conv([1, 2, 2], [4, 5, 6], [1, 1, 1], [2, 2, 2]);
+    check_conv([1, 2, 2], [4, 5, 6], [1, 3, 3], [1, 2, 2]);
+}
+
+#[test]
+fn convolution_without_bias_adds_nothing() {
+    let device = Device::flex();
+    let x = Tensor::<5>::ones([1, 1, 1, 1, 4], &device);
+    let y = kernels::conv3d(x, Tensor::ones([1, 1, 3, 3, 3], &device), None, [1; 3]);
+    assert_eq!(values(y), [2.0, 3.0, 3.0, 2.0]);
+}
+
+#[test]
+fn convolution_gives_an_untracked_input_no_gradient() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<5>::ones([1, 1, 2, 2, 2], &device);
+    let weight = Tensor::<5>::ones([1, 1, 1, 1, 1], &device).require_grad();
+    let gradients = kernels::conv3d(x.clone(), weight.clone(), None, [1; 3]).sum().backward();
+    assert!(x.grad(&gradients).is_none());
+    assert_eq!(values(weight.grad(&gradients).expect("tracked")), [8.0]);
+}
+
+#[track_caller]
+fn check_norm(shape: [usize; 5], slopes: usize, norm: kernels::Norm, expected: oracle::Norm) {
+    let channels = shape[1];
+    Case {
+        volumes: vec![Array::random(&shape, 5).map(|v| v * 3.0 + 1.0)],
+        vectors: vec![
+            Array::random(&[channels], 6).map(|v| v + 1.5),
+            Array::random(&[channels], 7),
+            Array::random(&[slopes], 8).map(|v| 0.2 * v + 0.3),
+        ],
+        operation: &|v, p| {
+            let [gamma, beta, slope] = [0, 1, 2].map(|i: usize| p[i].clone());
+            kernels::norm_act(v[0].clone(), gamma, beta, slope, norm.clone(), 1e-3)
+        },
+        oracle: &|p| oracle::norm_act(&p[0], &p[1], &p[2], &p[3], &expected, 1e-3),
+    }
+    .check();
+}
+
+#[test]
+fn instance_norm_and_leaky_relu_match_the_formula() {
+    check_norm([2, 3, 3, 2, 5], 1, kernels::Norm::Instance, oracle::Norm::Instance);
+    check_norm([1, 2, 2, 3, 4], 2, kernels::Norm::Instance, oracle::Norm::Instance);
+}
+
+#[test]
+fn batch_norm_and_prelu_match_the_formula() {
+    check_norm([2, 3, 3, 2, 5], 3, kernels::Norm::Batch, oracle::Norm::Batch);
+    check_norm([3, 2, 1, 3, 7], 1, kernels::Norm::Batch, oracle::Norm::Batch);
+}
+
+#[test]
+fn fixed_statistics_are_constants() {
+    let (mean, variance) = (Array::random(&[3], 11), Array::random(&[3], 12).map(|v| v + 1.5));
+    let device = Device::flex();
+    let norm = kernels::Norm::Fixed { mean: tensor(&mean, &device), variance: tensor(&variance, &device) };
+    check_norm([2, 3, 2, 3, 5], 3, norm, oracle::Norm::Fixed(mean, variance));
+}
+
+#[test]
+fn batch_statistics_are_mean_and_biased_variance() {
+    let array = Array::random(&[3, 4, 3, 5, 7], 13).map(|v| v + 10.0);
+    let (mean, variance) = kernels::batch_statistics(&tensor(&array, &Device::flex()));
+    let expected: Vec<(f64, f64)> = (0..4).map(|c| oracle::moments(&array, None, c)).collect();
+    assert_close(&values(mean), &expected.iter().map(|m| m.0).collect::<Vec<_>>(), 1e-6, "mean");
+    assert_close(&values(variance), &expected.iter().map(|m| m.1).collect::<Vec<_>>(), 1e-5, "variance");
+}
+
+#[test]
+fn max_pooling_matches_the_literal_maximum() {
+    for window in [[2, 2, 2], [1, 2, 2], [2, 1, 3], [1, 1, 1]] {
+        Case {
+            volumes: vec![Array::random(&[2, 3, 4, 4, 6], 21)],
+            vectors: vec![],
+            operation: &|v, _| kernels::max_pool3d(v[0].clone(), window),
+            oracle: &|p| oracle::max_pool3d(&p[0], window),
+        }
+        .check();
+    }
+}
+
+#[test]
+fn the_first_of_equal_maxima_receives_the_gradient() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<5>::ones([1, 1, 2, 2, 2], &device).require_grad();
+    let gradients = kernels::max_pool3d(x.clone(), [2; 3]).sum().backward();
+    assert_eq!(values(x.grad(&gradients).expect("tracked")), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+}
+
+#[test]
+fn max_pooling_passes_nan_on() {
+    for position in 0..8 {
+        let mut window = [0.5f32; 8];
+        window[position] = f32::NAN;
+        let x = Tensor::<5>::from_data(TensorData::new(window.to_vec(), [1, 1, 2, 2, 2]), &Device::flex());
+        assert!(values(kernels::max_pool3d(x, [2; 3]))[0].is_nan(), "NaN at {position}");
+    }
+}
+
+#[test]
+fn upsampling_matches_the_formula() {
+    for factor in [[2, 2, 2], [1, 2, 2], [3, 1, 2]] {
+        let volumes = vec![Array::random(&[2, 2, 2, 3, 5], 31)];
+        Case {
+            volumes: volumes.clone(),
+            vectors: vec![],
+            operation: &|v, _| kernels::upsample_nearest3d(v[0].clone(), factor),
+            oracle: &|p| oracle::upsample_nearest3d(&p[0], factor),
+        }
+        .check();
+        Case {
+            volumes,
+            vectors: vec![],
+            operation: &|v, _| kernels::upsample_trilinear3d(v[0].clone(), factor),
+            oracle: &|p| oracle::upsample_trilinear3d(&p[0], factor),
+        }
+        .check();
+    }
+}
+
+#[test]
+fn concatenation_keeps_the_order_of_the_channels() {
+    let device = Device::flex();
+    let volume = |value: f32, channels| Tensor::<5>::full([2, channels, 1, 1, 2], value, &device);
+    let joined = kernels::concat_channels(vec![volume(1.0, 1), volume(2.0, 2)]);
+    assert_eq!(values(joined), [1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0]);
+}
