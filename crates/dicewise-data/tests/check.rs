@@ -163,6 +163,19 @@ fn planted_defects_are_found() {
 }
 
 #[test]
+fn every_unreadable_file_of_a_case_is_named() {
+    let planted = Planted::new();
+    planted.case("a", 10, 2).case("b", 20, 1);
+    fs::write(planted.image("a"), "no image").unwrap();
+    fs::remove_file(planted.0.path().join("labelsTr/a.nii.gz")).unwrap();
+    let report = planted.check();
+    let messages: Vec<_> = report.defects.iter().map(|d| d.to_string()).collect();
+    let [image, label] = &messages[..] else { panic!("{messages:?}") };
+    assert!(image.contains("a_0000.nii.gz: not a NIfTI file"), "{image}");
+    assert!(label.contains("a.nii.gz: no such file"), "{label}");
+}
+
+#[test]
 fn reports_serialize_with_their_messages() {
     let planted = Planted::new();
     planted.case("a", 10, 2);

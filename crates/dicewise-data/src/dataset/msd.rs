@@ -16,7 +16,8 @@ pub(super) fn list(root: &Path) -> Result<Dataset, DatasetError> {
             let image = descriptor.inside(root, &case.image)?;
             let label = descriptor.inside(root, &case.label)?;
             let name = image.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-            let id = name.trim_end_matches(".gz").trim_end_matches(".nii").to_owned();
+            let id = name.strip_suffix(".gz").unwrap_or(&name);
+            let id = id.strip_suffix(".nii").unwrap_or(id).to_owned();
             Ok(CaseFiles { subject: id.clone(), id, group: None, images: vec![image], label: Some(label) })
         })
         .collect::<Result<_, DatasetError>>()?;

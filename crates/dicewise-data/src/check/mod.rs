@@ -2,184 +2,19 @@
 //!
 //! [`check`] returns a [`CheckReport`] and prints nothing. Cases are read in parallel, each dropped once it is counted.
 
+mod report;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
-use serde::{Serialize, Serializer};
+pub use report::{CaseSummary, CheckReport, Defect, LabelSize, LabelSummary, Severity};
 
-use crate::dataset::{Case, CaseError, CaseFiles, Dataset, Label, Layout, LoadedCase};
+use crate::dataset::{Case, CaseError, CaseFiles, Dataset, Label, LoadedCase};
 use crate::nifti::{NiftiWarning, NonFinite, Reader};
 use crate::presence::Presence;
 use crate::volume::Image;
-
-/// What a dataset holds and what is wrong with it.
-#[derive(Debug, Serialize)]
-pub struct CheckReport {
-    /// The folder.
-    pub root: PathBuf,
-    /// How its files are named.
-    pub layout: Layout,
-    /// The labels over all cases that could be read, background included.
-    pub labels: Vec<LabelSummary>,
-    /// The cases that could be read, by name.
-    pub cases: Vec<CaseSummary>,
-    /// Everything that is wrong or odd.
-    pub defects: Vec<Defect>,
-}
-
-/// One label over all cases.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct LabelSummary {
-    /// The label.
-    #[serde(flatten)]
-    pub label: Label,
-    /// Cases in which it is annotated.
-    pub annotated: usize,
-    /// Annotated cases in which it has no voxels.
-    pub empty: usize,
-    /// Mean size in voxels over the annotated cases, empty ones counting 0: E Σ y, the heuristic ε of Eq. 5 when a
-    /// whole volume is one sample. None without annotated cases.
-    pub mean_voxels: Option<f64>,
-    /// The same mean in millilitres.
-    pub mean_ml: Option<f64>,
-}
-
-/// One case.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct CaseSummary {
-    /// Name of the case.
-    pub id: String,
-    /// Whose case it is.
-    pub subject: String,
-    /// Its group.
-    pub group: Option<String>,
-    /// Voxels along x, y, z.
-    pub shape: [usize; 3],
-    /// Distance of neighbouring voxels along x, y, z.
-    pub spacing_mm: [f64; 3],
-    /// How much there is of each label, in the order of the dataset's labels; None without a label map.
-    pub labels: Option<Vec<LabelSize>>,
-}
-
-/// How much of a label there is in a case.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct LabelSize {
-    /// Whether it is declared annotated.
-    pub annotated: bool,
-    /// Voxels.
-    pub voxels: usize,
-    /// Millilitres.
-    pub ml: f64,
-}
-
-/// Something wrong or odd in a dataset.
-#[derive(Debug, Serialize, thiserror::Error)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Defect {
-    /// A case cannot be used: a file missing or damaged, files that do not belong together, undeclared labels.
-    #[error("{error}")]
-    Unusable {
-        /// The case.
-        case: String,
-        /// Why.
-        #[serde(serialize_with = "as_text")]
-        error: CaseError,
-    },
-    /// Image voxels that are NaN or infinite.
-    #[error(
-        "case {case}: {file} has {voxels} NaN or infinite voxels in channel {channel}, the first at {first:?}",
-        file = file.display()
-    )]
-    NonFiniteVoxels {
-        /// The case.
-        case: String,
-        /// The image.
-        file: PathBuf,
-        /// Its channel.
-        channel: usize,
-        /// How many.
-        voxels: usize,
-        /// x, y, z of the first.
-        first: [usize; 3],
-    },
-    /// A channel with one value everywhere.
-    #[error("case {case}: channel {channel} is {value} everywhere")]
-    ConstantImage {
-        /// The case.
-        case: String,
-        /// The channel, counted over the case's files.
-        channel: usize,
-        /// The value.
-        value: f32,
-    },
-    /// Nothing but background, though some label is annotated.
-    #[error(
-        "case {case}: all background; if its structures were not drawn, declare them missing in presence.csv"
-    )]
-    AllBackground {
-        /// The case.
-        case: String,
-    },
-    /// Voxels of a label that is declared missing.
-    #[error("case {case}: label {label} is declared missing and has {voxels} voxels")]
-    MissingButDrawn {
-        /// The case.
-        case: String,
-        /// The label.
-        label: String,
-        /// Its voxels.
-        voxels: usize,
-    },
-    /// A declared label without a voxel in any case.
-    #[error("label {label} ({value}) is in no case")]
-    LabelNeverSeen {
-        /// The label.
-        label: String,
-        /// Its id.
-        value: u16,
-    },
-    /// Cases with voxel for voxel the same image.
-    #[error("cases {} have the same image", cases.join(", "))]
-    DuplicateImages {
-        /// The cases.
-        cases: Vec<String>,
-    },
-    /// A file that was understood, though something in it is odd.
-    #[error("case {case}: {file}: {warning}", file = file.display())]
-    OddFile {
-        /// The case.
-        case: String,
-        /// The file.
-        file: PathBuf,
-        /// What is odd.
-        #[serde(serialize_with = "as_text")]
-        warning: NiftiWarning,
-    },
-}
-
-/// How bad a defect is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Severity {
-    /// Legal, but worth a look.
-    Warning,
-    /// The case cannot be trained on as it is.
-    Error,
-}
-
-impl Defect {
-    /// How bad it is.
-    pub fn severity(&self) -> Severity {
-        match self {
-            Self::Unusable { .. } | Self::NonFiniteVoxels { .. } => Severity::Error,
-            _ => Severity::Warning,
-        }
-    }
-}
 
 /// How far a check has come.
 #[derive(Clone, Copy, Debug)]
@@ -248,10 +83,7 @@ struct Examined {
 fn examine(dataset: &Dataset, presence: &Presence, files: &CaseFiles, reader: &Reader) -> Examined {
     let LoadedCase { case, warnings } = match dataset.load_files(files, reader) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            let defect = Defect::Unusable { case: files.id.clone(), error };
-            return Examined { summary: None, defects: vec![defect] };
-        }
+        Err(error) => return Examined { summary: None, defects: unusable(files, reader, error) },
     };
     let id = || files.id.clone();
     let mut defects: Vec<Defect> = warnings
@@ -291,6 +123,21 @@ fn examine(dataset: &Dataset, presence: &Presence, files: &CaseFiles, reader: &R
     }
 }
 
+/// Why a case cannot be used: every file that cannot be read, not only the first; else what loading said.
+fn unusable(files: &CaseFiles, reader: &Reader, error: CaseError) -> Vec<Defect> {
+    let images = files.images.iter().map(|path| reader.channels(path).err());
+    let label = files.label.iter().map(|path| reader.labels(path).err());
+    let mut errors: Vec<CaseError> = images
+        .chain(label)
+        .flatten()
+        .map(|source| CaseError::Nifti { case: files.id.clone(), source })
+        .collect();
+    if errors.is_empty() {
+        errors.push(error);
+    }
+    errors.into_iter().map(|error| Defect::Unusable { case: files.id.clone(), error }).collect()
+}
+
 /// How much of each label there is.
 fn sizes(case: &Case, labels: &[Label], annotated: &[bool]) -> Option<Vec<LabelSize>> {
     let map = case.labels.as_ref()?;
@@ -325,8 +172,4 @@ fn summarise(label: &Label, sizes: &[LabelSize]) -> LabelSummary {
         mean_voxels: mean(annotated().map(|size| size.voxels as f64).sum()),
         mean_ml: mean(annotated().map(|size| size.ml).sum()),
     }
-}
-
-fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&value.to_string())
 }
