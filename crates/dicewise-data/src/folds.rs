@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use rand::{RngCore, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::dataset::{Case, CaseFiles};
+use crate::seed::shuffle;
 
 /// Something that goes into a fold: a case, known by its name, its subject and its group.
 pub trait Member {
@@ -189,22 +190,4 @@ fn subjects<M: Member>(cases: &[M]) -> Vec<Subject<'_>> {
         *subject.groups.entry(case.group().unwrap_or_default()).or_default() += 1;
     }
     subjects.into_values().collect()
-}
-
-/// Fisher and Yates's shuffle, written out: a library's may draw differently in its next version.
-fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
-    for last in (1..items.len()).rev() {
-        items.swap(last, below(last as u64 + 1, rng) as usize);
-    }
-}
-
-/// A number below `bound`, all equally likely: values in the last, incomplete stretch of `bound` are drawn again.
-fn below(bound: u64, rng: &mut ChaCha8Rng) -> u64 {
-    let complete = u64::MAX - u64::MAX % bound;
-    loop {
-        let drawn = rng.next_u64();
-        if drawn < complete {
-            return drawn % bound;
-        }
-    }
 }

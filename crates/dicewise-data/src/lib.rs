@@ -3,6 +3,7 @@ pub mod augment;
 pub mod check;
 pub mod dataset;
 pub mod folds;
+pub mod groups;
 pub mod nifti;
 pub mod partial;
 pub mod phantom;

@@ -1,7 +1,7 @@
 //! Random number streams: one for each thing drawn, none depending on what was drawn before.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// What a stream of random numbers is for. Two purposes never share numbers, whatever their seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,26 @@ pub fn stream(purpose: Purpose, seed: u64, item: u64, step: u64) -> ChaCha8Rng {
     ChaCha8Rng::from_seed(key)
 }
 
+/// Fisher and Yates's shuffle, written out: a library's may draw differently in its next version.
+pub fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
+    for last in (1..items.len()).rev() {
+        items.swap(last, below(last as u64 + 1, rng) as usize);
+    }
+}
+
+/// A number below `bound`, all equally likely: values in the last, incomplete stretch of `bound` are drawn again.
+fn below(bound: u64, rng: &mut ChaCha8Rng) -> u64 {
+    let complete = u64::MAX - u64::MAX % bound;
+    loop {
+        let drawn = rng.next_u64();
+        if drawn < complete {
+            return drawn % bound;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use rand_chacha::rand_core::RngCore;
-
     use super::*;
 
     #[test]

@@ -2,7 +2,7 @@
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
 use dicewise_kernels::{Norm, batch_statistics, conv3d, norm_act};
-use rand::Rng;
+use rand_chacha::rand_core::RngCore;
 use rand_chacha::ChaCha8Rng;
 
 use crate::unet::{Activation, Normalisation};
@@ -82,12 +82,17 @@ impl Conv {
 fn truncated_normal(rng: &mut ChaCha8Rng) -> f64 {
     loop {
         // 1 − u is in (0, 1], so that the logarithm is finite.
-        let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-        let value = radius * (std::f64::consts::TAU * rng.random::<f64>()).cos();
+        let radius = (-2.0 * (1.0 - uniform(rng)).ln()).sqrt();
+        let value = radius * (std::f64::consts::TAU * uniform(rng)).cos();
         if value.abs() <= 2.0 {
             return value;
         }
     }
+}
+
+/// Uniform in [0, 1), with 53 random bits.
+fn uniform(rng: &mut ChaCha8Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Normalisation, scale and shift, activation.

@@ -23,6 +23,8 @@ pub struct Progress {
     pub iteration: usize,
     /// State of the learning-rate schedule.
     pub schedule: ScheduleState,
+    /// Lowest validation loss so far.
+    pub best_validation: Option<f64>,
     /// Whether the schedule has ended the training early.
     pub stopped: bool,
     /// Describes the configuration; a checkpoint is only resumed under the same one.

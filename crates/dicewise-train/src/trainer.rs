@@ -1,5 +1,5 @@
 //! The training loop.
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::module::Module;
@@ -7,9 +7,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use dicewise::{DiceError, DiceLoss, Presence};
 use dicewise_burn::{DiceValue, SoftDiceLoss};
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use dicewise_data::seed::{Purpose, shuffle, stream};
 
 use crate::checkpoint::{self, Progress};
 use crate::empty_class::{EmptyClass, EmptyClassDetector};
@@ -30,14 +28,15 @@ pub struct Sample {
     pub annotated: Vec<bool>,
 }
 
-/// Where training examples come from.
+/// Where examples come from.
 pub trait SampleSource: Sync {
     /// Number of cases; an epoch draws each once.
     fn cases(&self) -> usize;
     /// Extent of every sample along x, y, z.
     fn shape(&self) -> [usize; 3];
-    /// A sample of the case; all randomness comes from `rng`.
-    fn draw(&self, case: usize, rng: &mut ChaCha8Rng) -> Sample;
+    /// A sample of a case, which depends on nothing but the case and the epoch: a training that was interrupted
+    /// then sees what it would have seen.
+    fn draw(&self, case: usize, epoch: u64) -> Sample;
 }
 
 /// How to train.
@@ -65,6 +64,8 @@ pub struct TrainingConfig {
     pub validate_every: usize,
     /// Where to save the training, and after how many iterations each time.
     pub checkpoint: Option<(PathBuf, usize)>,
+    /// Where to save the training with the lowest validation loss.
+    pub best_checkpoint: Option<PathBuf>,
     /// Identifies the configuration in checkpoints.
     pub fingerprint: String,
 }
@@ -160,9 +161,10 @@ impl Trainer {
             return Err(TrainError::NoTrainingCases);
         }
         let mut detector = EmptyClassDetector::default();
+        let latest = self.config.checkpoint.as_ref().map(|(path, _)| path.clone());
         while self.progress.iteration < self.config.iterations && !self.progress.stopped {
             if stop.load(Ordering::Relaxed) {
-                self.save()?;
+                self.save(latest.as_deref())?;
                 return Ok(Outcome::Interrupted);
             }
             let mut step = self.step(training, &mut detector)?;
@@ -173,19 +175,23 @@ impl Trainer {
             if every > 0 && step.iteration % every == 0 && validation.cases() > 0 {
                 let loss = self.validate(validation)?;
                 step.validation_loss = Some(loss);
+                if self.progress.best_validation.is_none_or(|best| loss < best) {
+                    self.progress.best_validation = Some(loss);
+                    self.save(self.config.best_checkpoint.as_deref())?;
+                }
                 self.progress.stopped = self.config.schedule.observe(&mut self.progress.schedule, loss);
             }
             observer.step(&step);
             if self.config.checkpoint.as_ref().is_some_and(|(_, every)| step.iteration % every == 0) {
-                self.save()?;
+                self.save(latest.as_deref())?;
             }
         }
-        self.save()?;
+        self.save(latest.as_deref())?;
         Ok(Outcome::Finished)
     }
 
-    fn save(&self) -> Result<(), TrainError> {
-        if let Some((path, _)) = &self.config.checkpoint {
+    fn save(&self, path: Option<&Path>) -> Result<(), TrainError> {
+        if let Some(path) = path {
             checkpoint::save(path, &self.network, &self.adam, &self.progress)?;
         }
         Ok(())
@@ -199,9 +205,9 @@ impl Trainer {
         let iteration = self.progress.iteration;
         let samples: Vec<Sample> = (0..self.config.batch_size)
             .map(|slot| {
-                let drawn = (iteration * self.config.batch_size + slot) as u64;
-                let case = self.case_at(drawn, training.cases());
-                training.draw(case, &mut stream(self.config.seed, Purpose::Augmentation, drawn))
+                let drawn = iteration * self.config.batch_size + slot;
+                let (epoch, place) = ((drawn / training.cases()) as u64, drawn % training.cases());
+                training.draw(self.order(epoch, training.cases())[place], epoch)
             })
             .collect();
         let loss = match &self.config.warm_up {
@@ -222,13 +228,11 @@ impl Trainer {
         self.progress.iteration += 1;
         Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None })
     }
-    /// The case that the `drawn`-th sample of the training shows: each epoch is a fresh permutation of all
-    /// cases, a function of seed and epoch alone, so that a resumed training sees what it would have seen.
-    fn case_at(&self, drawn: u64, cases: usize) -> usize {
-        let epoch = drawn / cases as u64;
+    /// The order of the cases in an epoch: a fresh permutation, a function of seed and epoch alone.
+    fn order(&self, epoch: u64, cases: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..cases).collect();
-        order.shuffle(&mut stream(self.config.seed, Purpose::Order, epoch));
-        order[(drawn % cases as u64) as usize]
+        shuffle(&mut order, &mut stream(Purpose::Shuffling, self.config.seed, 0, epoch));
+        order
     }
 
     /// Mean loss over the validation cases in batches of the training's size, plus the L2 penalty: what the
@@ -239,12 +243,7 @@ impl Trainer {
         let cases: Vec<usize> = (0..validation.cases()).collect();
         let mut total = 0.0;
         for chunk in cases.chunks(self.config.batch_size) {
-            let samples: Vec<Sample> = chunk
-                .iter()
-                .map(|&case| {
-                    validation.draw(case, &mut stream(self.config.seed, Purpose::Validation, case as u64))
-                })
-                .collect();
+            let samples: Vec<Sample> = chunk.iter().map(|&case| validation.draw(case, 0)).collect();
             let batch = Batch::new(&samples, validation.shape(), &device);
             let value = batch
                 .loss(&network, self.config.output, &self.config.loss)
@@ -288,19 +287,4 @@ impl Batch {
         let prediction = output.apply(network.forward(self.image));
         SoftDiceLoss::new(loss.clone()).forward(prediction, self.target, Some(&self.presence))
     }
-}
-
-/// What a stream of random numbers is for: streams of different purposes never overlap.
-#[derive(Clone, Copy)]
-enum Purpose {
-    Order,
-    Augmentation,
-    Validation,
-}
-
-fn stream(seed: u64, purpose: Purpose, index: u64) -> ChaCha8Rng {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    // 2⁶² draws a purpose are more than any training makes.
-    rng.set_stream(((purpose as u64) << 62) | index);
-    rng
 }

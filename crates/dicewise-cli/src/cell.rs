@@ -1,0 +1,205 @@
+//! One cell of the grid: trained, predicted, scored, in a folder of its own.
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use burn::tensor::Device;
+use dicewise_data::folds::Split;
+use dicewise_data::nifti;
+use dicewise_experiment::CellConfig;
+use dicewise_report::{CaseScore, read_cases, write_atomically, write_cases};
+use dicewise_train::{EmptyClass, Observer, Outcome, SampleSource, Step, Trainer};
+
+use crate::cases::PreparedCase;
+use crate::metrics::Metrics;
+use crate::network::{network, prior_bias, training_config};
+use crate::run_error::RunError;
+use crate::score::{data_values, predict_case, score_case};
+use crate::source::CaseSource;
+
+pub(crate) const CONFIG: &str = "config.toml";
+pub(crate) const CHECKPOINT_LATEST: &str = "checkpoint_latest.safetensors";
+pub(crate) const CHECKPOINT_BEST: &str = "checkpoint_best.safetensors";
+pub(crate) const CHECKPOINT_FINAL: &str = "checkpoint_final.safetensors";
+/// Scores of the cell's held-out cases; written last, so a cell that has it is finished.
+const SCORES: &str = "cases.csv";
+const METRICS: &str = "metrics.csv";
+const PREDICTIONS: &str = "validation";
+
+/// Iterations between two checkpoints.
+const CHECKPOINT_EVERY: usize = 200;
+
+/// Hears how a cell is getting on.
+pub(crate) trait CellObserver {
+    /// Training goes from `done` to `total` iterations.
+    fn started(&mut self, done: usize, total: usize);
+    /// One iteration is done.
+    fn step(&mut self, step: &Step);
+    /// Something the user should know.
+    fn warn(&mut self, message: &str);
+    /// Predicting case `done` of `total`.
+    fn predicting(&mut self, done: usize, total: usize);
+}
+
+/// Everything a cell needs.
+pub(crate) struct CellRun<'a> {
+    pub(crate) config: &'a CellConfig,
+    pub(crate) folder: &'a Path,
+    pub(crate) cases: &'a [PreparedCase],
+    pub(crate) split: &'a Split,
+    pub(crate) device: &'a Device,
+    pub(crate) resume: bool,
+}
+
+impl CellRun<'_> {
+    /// Trains, predicts and scores. None if `stop` was raised; what is done so far is in the folder.
+    pub(crate) fn run(
+        &self,
+        observer: &mut dyn CellObserver,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<CaseScore>>, RunError> {
+        let scores_file = self.folder.join(SCORES);
+        self.open_folder()?;
+        if self.resume && scores_file.exists() {
+            return Ok(Some(read_cases(&scores_file)?));
+        }
+        let Some(trainer) = self.train(observer, stop)? else { return Ok(None) };
+
+        let network = trainer.network();
+        let predictions = self.folder.join(PREDICTIONS);
+        fs::create_dir_all(&predictions).map_err(RunError::io(&predictions))?;
+        let mut scores = Vec::new();
+        for (done, &index) in self.split.test.iter().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            observer.predicting(done, self.split.test.len());
+            let case = &self.cases[index];
+            let prediction =
+                predict_case(self.config, &network, &self.device.clone().inner(), &case.prepared)?;
+            scores.extend(score_case(self.config, case, &prediction)?);
+            let file = predictions.join(format!("{}.nii.gz", case.id));
+            nifti::write(&file, &data_values(self.config, &prediction.classes))?;
+        }
+        // Sorted as the whole experiment's are.
+        write_cases(&scores_file, &scores)?;
+        Ok(Some(scores))
+    }
+
+    /// Creates the folder, or makes sure that it belongs to this configuration.
+    fn open_folder(&self) -> Result<(), RunError> {
+        fs::create_dir_all(self.folder).map_err(RunError::io(self.folder))?;
+        let file = self.folder.join(CONFIG);
+        match fs::read_to_string(&file) {
+            Ok(text) => {
+                let before = CellConfig::from_toml(&file, &text)?;
+                let differences = self.config.differences(&before)?;
+                if !differences.is_empty() {
+                    return Err(RunError::ConfigurationChanged { file, differences });
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                write_atomically(&file, self.config.to_toml()?.as_bytes())?;
+            }
+            Err(error) => return Err(RunError::io(file)(error)),
+        }
+        Ok(())
+    }
+
+    fn train(
+        &self,
+        observer: &mut dyn CellObserver,
+        stop: &AtomicBool,
+    ) -> Result<Option<Trainer>, RunError> {
+        let side = |indices: &[usize], side: &'static str| -> Result<Vec<&PreparedCase>, RunError> {
+            if indices.is_empty() {
+                return Err(RunError::EmptySide { fold: self.config.cell.fold, side });
+            }
+            Ok(indices.iter().map(|&index| &self.cases[index]).collect())
+        };
+        let training_cases = side(&self.split.train, "training")?;
+        let test_cases = side(&self.split.test, "test")?;
+        let training = CaseSource::training(self.config, &training_cases)?;
+        let unvaried = CaseSource::validation(self.config, &training_cases)?;
+        let validation = CaseSource::validation(self.config, &test_cases)?;
+
+        let mean_sizes = unvaried.mean_sizes();
+        let mut config = training_config(self.config, &training, &mean_sizes)?;
+        let latest = self.folder.join(CHECKPOINT_LATEST);
+        config.checkpoint = Some((latest.clone(), CHECKPOINT_EVERY));
+        config.best_checkpoint = Some(self.folder.join(CHECKPOINT_BEST));
+        let total = config.iterations;
+
+        let device = self.device.clone().autodiff();
+        let in_channels = training_cases[0].prepared.channels.len();
+        let mut unet = network(self.config, in_channels, &device);
+        if self.config.network.prior_bias {
+            let voxels = training.shape().iter().product();
+            unet = unet.with_output_bias(&prior_bias(self.config, &mean_sizes, voxels));
+        }
+        let finished = self.folder.join(CHECKPOINT_FINAL);
+        if finished.exists() {
+            config.checkpoint = Some((finished.clone(), usize::MAX));
+        }
+        let mut trainer = match self.resume {
+            true => Trainer::resume(config, unet, device)?,
+            false => Trainer::new(config, unet, device),
+        };
+        observer.started(trainer.iteration(), total);
+        let metrics = Metrics::open(self.folder.join(METRICS), trainer.iteration())?;
+        let names = self.config.target.labels.iter().map(|label| label.name.clone());
+        let background = self.config.target.channels() - self.config.target.labels.len();
+        let names = std::iter::repeat_n("background".to_owned(), background).chain(names).collect();
+        let mut follower = Follower { observer, metrics, failed: None, names };
+        let outcome = trainer.run(&training, &validation, &mut follower, stop)?;
+        follower.close()?;
+        if outcome == Outcome::Interrupted {
+            return Ok(None);
+        }
+        if latest.exists() {
+            fs::rename(&latest, &finished).map_err(RunError::io(&finished))?;
+        }
+        Ok(Some(trainer))
+    }
+}
+
+/// Passes a training's events on, and writes them to metrics.csv.
+struct Follower<'a> {
+    observer: &'a mut dyn CellObserver,
+    metrics: Metrics,
+    failed: Option<RunError>,
+    /// Names of the output channels.
+    names: Vec<String>,
+}
+
+impl Follower<'_> {
+    fn close(self) -> Result<(), RunError> {
+        match self.failed {
+            Some(error) => Err(error),
+            None => self.metrics.close(),
+        }
+    }
+}
+
+impl Observer for Follower<'_> {
+    fn step(&mut self, step: &Step) {
+        if self.failed.is_none() {
+            self.failed = self.metrics.write(step).err();
+        }
+        self.observer.step(step);
+    }
+
+    fn empty_class(&mut self, warning: &EmptyClass) {
+        let EmptyClass { iteration, class, predicted, target } = warning;
+        self.observer.warn(&format!(
+            "iteration {iteration}: {} is predicted empty everywhere ({predicted:.1} voxels a case, the truth has \
+             {target:.1}); if ε is of the size of the objects, `epsilon_warm_up` in [training] can prevent it",
+            self.names[*class]
+        ));
+    }
+}
+
+/// The folder of a cell inside the experiment's.
+pub(crate) fn folder(out: &Path, config: &CellConfig) -> PathBuf {
+    out.join(config.cell.folder_name())
+}

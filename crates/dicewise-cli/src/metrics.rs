@@ -1,0 +1,48 @@
+//! `metrics.csv`: one row an iteration.
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use dicewise_train::Step;
+
+use crate::run_error::RunError;
+
+const HEADER: &str = "iteration,learning_rate,loss,validation_loss";
+
+/// The open file.
+pub(crate) struct Metrics {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Metrics {
+    /// Opens the file for a training that has done `iteration` iterations: later rows, of work that was lost, go.
+    pub(crate) fn open(path: PathBuf, iteration: usize) -> Result<Self, RunError> {
+        let before = std::fs::read_to_string(&path).unwrap_or_default();
+        let kept = before.lines().skip(1).take_while(|row| {
+            let number = row.split(',').next().and_then(|number| number.parse::<usize>().ok());
+            number.is_some_and(|number| number <= iteration)
+        });
+        let rows: Vec<&str> = std::iter::once(HEADER).chain(kept).collect();
+        let file = File::create(&path).map_err(RunError::io(&path))?;
+        let mut metrics = Self { path, file: BufWriter::new(file) };
+        for row in rows {
+            metrics.line(row)?;
+        }
+        Ok(metrics)
+    }
+
+    pub(crate) fn write(&mut self, step: &Step) -> Result<(), RunError> {
+        let validation = step.validation_loss.map(|loss| loss.to_string()).unwrap_or_default();
+        self.line(&format!("{},{},{},{validation}", step.iteration, step.learning_rate, step.loss))
+    }
+
+    /// Writes what is buffered.
+    pub(crate) fn close(mut self) -> Result<(), RunError> {
+        self.file.flush().map_err(RunError::io(&self.path))
+    }
+
+    fn line(&mut self, row: &str) -> Result<(), RunError> {
+        writeln!(self.file, "{row}").map_err(RunError::io(&self.path))
+    }
+}

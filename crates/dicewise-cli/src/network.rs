@@ -1,0 +1,99 @@
+//! From the experiment's words to the network and its training.
+use burn::tensor::Device;
+use dicewise_experiment::{
+    Architecture, CellConfig, Duration, HiddenActivation, Norm, OutputActivation, Schedule,
+};
+use dicewise_train::{Activation, Normalisation, TrainingConfig, UNet, UNetConfig};
+
+use crate::run_error::RunError;
+use crate::source::CaseSource;
+
+/// The device of that name.
+pub(crate) fn device(name: &str) -> Result<Device, RunError> {
+    match name {
+        "cpu" => Ok(Device::flex()),
+        _ => Err(RunError::UnknownDevice { device: name.to_owned() }),
+    }
+}
+
+pub(crate) fn output_activation(activation: OutputActivation) -> dicewise_train::OutputActivation {
+    match activation {
+        OutputActivation::Sigmoid => dicewise_train::OutputActivation::Sigmoid,
+        OutputActivation::Softmax => dicewise_train::OutputActivation::Softmax,
+    }
+}
+
+/// The network of a cell, its weights drawn from the cell's seed.
+pub(crate) fn network(config: &CellConfig, in_channels: usize, device: &Device) -> UNet {
+    let out_channels = config.target.channels();
+    let unet = match &config.network.architecture {
+        Architecture::Brats => UNetConfig::brats(in_channels, out_channels),
+        Architecture::Acdc => UNetConfig::acdc(in_channels, out_channels),
+        Architecture::Custom { base, levels, norm, activation } => UNetConfig {
+            normalisation: match norm {
+                Norm::Instance => Normalisation::Instance,
+                Norm::Batch => Normalisation::Batch,
+            },
+            activation: match activation {
+                HiddenActivation::LeakyRelu => Activation::LeakyRelu,
+                HiddenActivation::PRelu => Activation::Prelu,
+            },
+            ..UNetConfig::small(in_channels, out_channels, *base, *levels)
+        },
+    };
+    unet.init(config.cell.seed, device)
+}
+
+/// The output bias at which an uninformed network predicts the mean size of every class: the logit of the class
+/// frequency (sigmoid) or its logarithm (softmax).
+pub(crate) fn prior_bias(config: &CellConfig, mean_sizes: &[f64], voxels: usize) -> Vec<f32> {
+    // A class that is nowhere in the training data still starts with a finite bias.
+    let frequency = mean_sizes.iter().map(|size| (size / voxels as f64).clamp(1e-4, 1.0 - 1e-4));
+    let bias = frequency.map(|p| match config.target.activation {
+        OutputActivation::Sigmoid => (p / (1.0 - p)).ln(),
+        OutputActivation::Softmax => p.ln(),
+    });
+    bias.map(|b| b as f32).collect()
+}
+
+/// How a cell is trained.
+pub(crate) fn training_config(
+    config: &CellConfig,
+    training: &CaseSource,
+    mean_sizes: &[f64],
+) -> Result<TrainingConfig, RunError> {
+    use dicewise_train::SampleSource;
+    let batch_size = config.cell.batch_size;
+    let epoch = training.cases().div_ceil(batch_size);
+    let (iterations, unit) = match config.training.duration {
+        Duration::Iterations(iterations) => (iterations, 1),
+        Duration::Epochs(epochs) => (epochs * epoch, epoch),
+    };
+    let setting = &config.cell.setting;
+    let warm_up = match config.training.epsilon_warm_up.filter(|_| setting.epsilon.is_from_data()) {
+        Some(until) => {
+            Some((until * unit, setting.warm_up_loss(config.epsilon_tiny, &config.target, mean_sizes)?))
+        }
+        None => None,
+    };
+    Ok(TrainingConfig {
+        iterations,
+        batch_size,
+        learning_rate: config.training.learning_rate,
+        schedule: match config.training.schedule {
+            Schedule::Constant => dicewise_train::Schedule::Constant,
+            Schedule::Cosine => dicewise_train::Schedule::Cosine,
+            Schedule::Plateau { factor, patience, stop_patience, min_delta } => {
+                dicewise_train::Schedule::Plateau { factor, patience, stop_patience, min_delta }
+            }
+        },
+        l2: config.training.l2,
+        seed: config.cell.seed,
+        output: output_activation(config.target.activation),
+        loss: setting.dice_loss(&config.target, mean_sizes)?,
+        warm_up,
+        validate_every: config.training.validate_every.unwrap_or(0) * unit,
+        checkpoint: None,
+        fingerprint: config.hash()?,
+    })
+}

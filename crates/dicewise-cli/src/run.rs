@@ -1,0 +1,177 @@
+//! `dicewise run`: every cell of an experiment, then its tables.
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use dicewise_experiment::{CellConfig, Experiment, Grid, Overrides};
+use dicewise_report::{
+    CaseScore, Table1, Table1Options, TerminalStyle, colour_wanted, roc_table, write_atomically, write_cases,
+    write_roc,
+};
+
+use crate::args;
+use crate::cases::{self, PreparedCase};
+use crate::cell::{self, CellRun};
+use crate::network;
+use crate::progress::Display;
+use crate::run_error::RunError;
+
+/// Exit code after Ctrl-C, once everything is saved.
+pub(crate) const INTERRUPTED: u8 = 130;
+
+pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunError> {
+    let overrides = Overrides { data: args.data.clone(), seeds: args.seeds.clone() };
+    let experiment = Experiment::load(&args.experiment, &overrides)?;
+    if args.dry_run {
+        print!("{}", Grid(&experiment));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let device = network::device(&args.device.device)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
+    if !args.resume && holds_files(&out)? {
+        return Err(RunError::WouldOverwrite { folder: out });
+    }
+    let configs: Vec<CellConfig> =
+        experiment.cells().iter().map(|cell| experiment.cell_config(cell)).collect();
+    let cases = cases::load(&configs[0])?;
+    check_groups(&experiment, &cases)?;
+    fs::create_dir_all(&out).map_err(RunError::io(&out))?;
+
+    let started = Instant::now();
+    let display = Display::new(configs.len());
+    display.line(&format!(
+        "{}: {} cells on {} cases, writing to {}",
+        experiment.name,
+        configs.len(),
+        cases.len(),
+        out.display()
+    ));
+    let scores = Mutex::new(Vec::new());
+    let failed = Mutex::new(None);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(config) = configs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let name = config.cell.folder_name();
+            let mut bar = display.cell(&name);
+            let folder = cell::folder(&out, config);
+            let done = cases::split(config, &cases).and_then(|split| {
+                let run = CellRun {
+                    config,
+                    folder: &folder,
+                    cases: &cases,
+                    split: &split,
+                    device: &device,
+                    resume: args.resume,
+                };
+                run.run(&mut bar, stop)
+            });
+            match done {
+                Ok(Some(rows)) => {
+                    display.cell_done(&bar, &summary(&rows));
+                    scores.lock().expect("no worker panics while it holds the scores").extend(rows);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    failed.lock().expect("no worker panics while it holds the error").get_or_insert(error);
+                    // The other workers save and stop.
+                    stop.store(true, Ordering::Relaxed);
+                    return;
+                }
+            }
+        }
+    };
+    let threads = (rayon::current_num_threads() / args.jobs).max(1);
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs {
+            scope.spawn(|| match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+                Ok(pool) => pool.install(work),
+                Err(_) => work(),
+            });
+        }
+    });
+    display.close();
+    if let Some(error) = failed.into_inner().expect("all workers have ended") {
+        return Err(error);
+    }
+    if stop.load(Ordering::Relaxed) {
+        eprintln!("interrupted; everything so far is saved in {}: go on with --resume", out.display());
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    let scores = scores.into_inner().expect("all workers have ended");
+    let table = write_results(&experiment, &scores, &out)?;
+    let terminal = std::io::stdout().is_terminal();
+    let width = terminal.then(|| usize::from(console_width()));
+    println!("\n{}", table.to_terminal(TerminalStyle { colour: colour_wanted(terminal), width }));
+    println!("{} cells in {:.0?}; tables in {}", configs.len(), started.elapsed(), out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn console_width() -> u16 {
+    console::Term::stdout().size().1
+}
+
+fn holds_files(folder: &Path) -> Result<bool, RunError> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(RunError::io(folder)(error)),
+    }
+}
+
+/// A misspelt group would otherwise leave the labels complete in silence.
+fn check_groups(experiment: &Experiment, cases: &[PreparedCase]) -> Result<(), RunError> {
+    let Some(partial) = &experiment.partial else { return Ok(()) };
+    let found: BTreeSet<&str> = cases.iter().map(|case| case.group.as_str()).collect();
+    if found.contains(partial.group.as_str()) {
+        return Ok(());
+    }
+    let found = found.into_iter().map(str::to_owned).collect();
+    Err(RunError::NoSuchGroup { group: partial.group.clone(), found })
+}
+
+/// The groups of the scores, the always-labelled one first.
+fn groups(experiment: &Experiment, scores: &[CaseScore]) -> Vec<String> {
+    let emptied = experiment.partial.as_ref().map(|partial| partial.group.as_str());
+    let mut groups: Vec<String> =
+        scores.iter().map(|score| score.group.clone()).collect::<BTreeSet<_>>().into_iter().collect();
+    groups.sort_by_key(|group| Some(group.as_str()) == emptied);
+    groups
+}
+
+fn write_results(experiment: &Experiment, scores: &[CaseScore], out: &Path) -> Result<Table1, RunError> {
+    let file = |name: &str| -> PathBuf { out.join(name) };
+    write_cases(&file("cases.csv"), scores)?;
+    let mut options = Table1Options::new(0);
+    options.order.groups = groups(experiment, scores);
+    let roc = match options.order.groups.first() {
+        Some(positive) if options.order.groups.len() > 1 => roc_table(scores, positive, &options.order)?,
+        _ => Vec::new(),
+    };
+    let table = Table1::new(scores, options)?;
+    table.write_csv(&file("table1.csv"))?;
+    write_atomically(&file("table1.md"), table.to_markdown().as_bytes())?;
+    write_roc(&file("roc.csv"), &roc)?;
+    for label in &experiment.target.labels {
+        table.write_dsc_figure(&label.name, &file(&format!("dsc_{}.png", label.name)))?;
+    }
+    Ok(table)
+}
+
+/// Mean DSC of each group and label, for the line of a finished cell.
+fn summary(scores: &[CaseScore]) -> String {
+    let keys: BTreeSet<(&str, &str)> = scores.iter().map(|s| (s.label.as_str(), s.group.as_str())).collect();
+    let means = keys.into_iter().map(|(label, group)| {
+        let dsc: Vec<f64> =
+            scores.iter().filter(|s| s.label == label && s.group == group).filter_map(|s| s.dsc).collect();
+        match dsc.len() {
+            0 => format!("{label} {group} –"),
+            n => format!("{label} {group} {:.2}", dsc.iter().sum::<f64>() / n as f64),
+        }
+    });
+    means.collect::<Vec<_>>().join("  ")
+}

@@ -1,0 +1,84 @@
+//! What can go wrong between an experiment file and its results.
+use std::path::PathBuf;
+
+use dicewise_data::augment::AugmentError;
+use dicewise_data::dataset::{CaseError, DatasetError};
+use dicewise_data::folds::FoldError;
+use dicewise_data::groups::TooFewSubjects;
+use dicewise_data::nifti::NiftiError;
+use dicewise_data::partial::PartialError;
+use dicewise_data::phantom::PhantomError;
+use dicewise_data::preprocess::PreprocessError;
+use dicewise_data::presence::PresenceError;
+
+/// Why a training, a prediction or a run of an experiment failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error("case {case} has no label map; remove it, or add the file")]
+    NoLabels { case: String },
+    #[error("case {case} is {found:?} voxels where others are {expected:?}; give `size` in [preprocessing], or a `patch`")]
+    SizesDiffer { case: String, found: [usize; 3], expected: [usize; 3] },
+    #[error("case {case} is {found:?} voxels, which the network cannot halve: every axis must be a multiple of {divisor:?}; give `size` in [preprocessing], or a `patch`")]
+    NotDivisible { case: String, found: [usize; 3], divisor: [usize; 3] },
+    #[error("fold {fold} has no {side} cases; check [split] and [groups]")]
+    EmptySide { fold: usize, side: &'static str },
+    #[error("group {group} of [partial] has no cases; the data have {found:?}")]
+    NoSuchGroup { group: String, found: Vec<String> },
+    #[error("case {case}: {source}")]
+    Preprocess { case: String, source: PreprocessError },
+    #[error("{}: holds results already; add --resume to go on with them, or give another folder with --out", folder.display())]
+    WouldOverwrite { folder: PathBuf },
+    #[error(
+        "{}: was run with another configuration: {}; restore the experiment file, or give another folder with --out",
+        file.display(),
+        differences.join("; ")
+    )]
+    ConfigurationChanged { file: PathBuf, differences: Vec<String> },
+    #[error("device `{device}` is not available in this build; accepted: cpu")]
+    UnknownDevice { device: String },
+    #[error("{}: there is no trained network here: {wanted} is missing", folder.display())]
+    NoModel { folder: PathBuf, wanted: String },
+    #[error("{}: {source}", path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
+    #[error(transparent)]
+    Case(#[from] CaseError),
+    #[error(transparent)]
+    Nifti(#[from] NiftiError),
+    #[error(transparent)]
+    Presence(#[from] PresenceError),
+    #[error(transparent)]
+    Phantom(#[from] PhantomError),
+    #[error(transparent)]
+    Groups(#[from] TooFewSubjects),
+    #[error(transparent)]
+    Folds(#[from] FoldError),
+    #[error(transparent)]
+    Partial(#[from] PartialError),
+    #[error(transparent)]
+    Augmentation(#[from] AugmentError),
+    #[error(transparent)]
+    Loss(#[from] dicewise::DiceError),
+    #[error(transparent)]
+    Train(#[from] dicewise_train::TrainError),
+    #[error(transparent)]
+    Checkpoint(#[from] dicewise_train::checkpoint::CheckpointError),
+    #[error(transparent)]
+    Report(#[from] dicewise_report::ReportError),
+    #[error(transparent)]
+    Evaluation(#[from] dicewise_eval::OverlapError),
+    #[error(transparent)]
+    Volume(#[from] dicewise_eval::VolumeError),
+    #[error(transparent)]
+    Experiment(#[from] dicewise_experiment::ExperimentError),
+}
+
+impl RunError {
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}
