@@ -1,4 +1,4 @@
-//! Times one training step of a small U-Net made of these operations, and its parts.
+//! Times one training step of a small U-Net made of these operations.
 //!
 //! `cargo run --release -p dicewise-kernels --example unet_step -- [BASE CHANNELS] [REPETITIONS]`; `RAYON_NUM_THREADS`
 //! and `DICEWISE_KERNELS` choose threads and instructions.
@@ -39,18 +39,15 @@ impl Conv {
     }
 }
 
-/// The median of `repetitions` calls, in milliseconds, after one to warm up.
-fn median_ms(repetitions: usize, mut call: impl FnMut()) -> f64 {
-    call();
-    let mut times: Vec<f64> = (0..repetitions)
+/// The shortest of `repetitions` calls, in milliseconds: what other work on the machine disturbs least.
+fn shortest_ms(repetitions: usize, mut call: impl FnMut()) -> f64 {
+    (0..repetitions.max(1))
         .map(|_| {
             let start = Instant::now();
             call();
             start.elapsed().as_secs_f64() * 1e3
         })
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+        .fold(f64::INFINITY, f64::min)
 }
 
 fn main() {
@@ -75,7 +72,7 @@ fn main() {
     let convs: Vec<Conv> = channels.iter().map(|&(i, o)| Conv::new(i, o, 3, &device)).collect();
     let head = Conv::new(base, 3, 1, &device);
     let image = random([2, 1, 32, 48, 32]);
-    let step = median_ms(repetitions, || {
+    let step = shortest_ms(repetitions, || {
         let two = |x, k: usize| convs[k + 1].forward(convs[k].forward(x));
         let fine = two(image.clone(), 0);
         let middle = two(max_pool3d(fine.clone(), [2; 3]), 2);
@@ -87,31 +84,4 @@ fn main() {
         assert!(convs[0].weight.grad(&gradients).is_some());
     });
     println!("U-Net step, {base} channels, [2, 1, 32, 48, 32]: {step:.1} ms");
-
-    for (inputs, outputs, size) in [
-        (1, base, [32, 48, 32]),
-        (base, base, [32, 48, 32]),
-        (3 * base, base, [32, 48, 32]),
-        (2 * base, 2 * base, [16, 24, 16]),
-        (4 * base, 4 * base, [8, 12, 8]),
-        (8 * base, 8 * base, [4, 6, 4]),
-    ] {
-        let conv = Conv::new(inputs, outputs, 3, &device);
-        let [z, y, x] = size;
-        let input = random([2, inputs, z, y, x]);
-        let tracked = input.clone().require_grad();
-        let forward = median_ms(repetitions, || drop(conv.plain(input.clone())));
-        let weights = median_ms(repetitions, || drop(conv.plain(input.clone()).sum().backward()));
-        let all = median_ms(repetitions, || drop(conv.plain(tracked.clone()).sum().backward()));
-        let flops = 2e-6 * (27 * inputs * outputs * 2 * z * y * x) as f64;
-        println!(
-            "{inputs:3} → {outputs:3} at {size:?}: forward {forward:6.2} ms ({:5.1} GFLOP/s), \
-             weight gradient {:6.2} ms ({:5.1}), input gradient {:6.2} ms ({:5.1})",
-            flops / forward,
-            weights - forward,
-            flops / (weights - forward),
-            all - weights,
-            flops / (all - weights),
-        );
-    }
 }

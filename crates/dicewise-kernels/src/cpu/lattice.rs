@@ -10,6 +10,8 @@
 
 use rayon::prelude::*;
 
+use super::buffer::Buffer;
+
 /// The layout of one padded channel.
 #[derive(Clone, Debug)]
 pub(super) struct Lattice {
@@ -58,30 +60,50 @@ impl Lattice {
     }
 
     /// Copies `channels` volumes into the layout, followed by `tail` zeros.
-    pub(super) fn pad(&self, source: &[f32], channels: usize, tail: usize) -> Vec<f32> {
+    pub(super) fn pad(&self, source: &[f32], channels: usize, tail: usize) -> Buffer {
         let length = self.channel();
-        let mut padded = vec![0.0; channels * length + tail];
+        let mut padded = Buffer::take(channels * length + tail);
+        let (volumes, rest) = padded.split_at_mut(channels * length);
+        rest.fill(0.0);
         let volume: usize = self.size.iter().product();
-        padded[..channels * length].par_chunks_mut(length).zip(source.par_chunks(volume)).for_each(
-            |(padded, source)| {
-                for (row, values) in source.chunks_exact(self.size[2]).enumerate() {
-                    let [z, y] = [row / self.size[1] + self.pad[0], row % self.size[1] + self.pad[1]];
-                    if self.phases[2] == 1 {
-                        let start = self.offset([z, y, self.pad[2]]);
-                        padded[start..start + values.len()].copy_from_slice(values);
-                    } else {
-                        for phase in 0..self.phases[2] {
-                            // The first voxel of the row whose padded position has this phase.
-                            let first =
-                                (phase + self.phases[2] - self.pad[2] % self.phases[2]) % self.phases[2];
-                            let start = self.offset([z, y, self.pad[2] + first]);
-                            let every = values.iter().skip(first).step_by(self.phases[2]);
-                            padded[start..].iter_mut().zip(every).for_each(|(to, from)| *to = *from);
-                        }
-                    }
-                }
-            },
-        );
+        volumes.par_chunks_mut(length).zip(source.par_chunks(volume)).for_each(|(padded, source)| {
+            if self.phases == [1; 3] {
+                self.pad_dense(padded, source)
+            } else {
+                self.pad_phases(padded, source)
+            }
+        });
         padded
+    }
+
+    /// One channel with stride 1: every row in turn, the zeros before it first.
+    fn pad_dense(&self, padded: &mut [f32], source: &[f32]) {
+        let [pad_z, pad_y, pad_x] = self.pad;
+        let [_, size_y, size_x] = self.size;
+        let (border, planes) = padded.split_at_mut(pad_z * self.plane());
+        border.fill(0.0);
+        let planes = planes.chunks_exact_mut(self.plane()).zip(source.chunks_exact(size_y * size_x));
+        for (plane, source) in planes {
+            let (border, rows) = plane.split_at_mut(pad_y * self.row());
+            border.fill(0.0);
+            for (row, source) in rows.chunks_exact_mut(self.row()).zip(source.chunks_exact(size_x)) {
+                row[..pad_x].fill(0.0);
+                row[pad_x..].copy_from_slice(source);
+            }
+        }
+    }
+
+    fn pad_phases(&self, padded: &mut [f32], source: &[f32]) {
+        padded.fill(0.0);
+        for (row, values) in source.chunks_exact(self.size[2]).enumerate() {
+            let [z, y] = [row / self.size[1] + self.pad[0], row % self.size[1] + self.pad[1]];
+            for phase in 0..self.phases[2] {
+                // The first voxel of the row whose padded position has this phase.
+                let first = (phase + self.phases[2] - self.pad[2] % self.phases[2]) % self.phases[2];
+                let start = self.offset([z, y, self.pad[2] + first]);
+                let every = values.iter().skip(first).step_by(self.phases[2]);
+                padded[start..].iter_mut().zip(every).for_each(|(to, from)| *to = *from);
+            }
+        }
     }
 }

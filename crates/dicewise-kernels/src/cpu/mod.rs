@@ -3,6 +3,7 @@
 //! Everything here is deterministic: how work is cut into tasks depends on the shapes alone, and partial sums are added
 //! in a fixed order, so a result does not depend on the number of threads. It does depend on the [`Level`].
 
+mod buffer;
 mod convolution;
 mod lattice;
 mod level;
