@@ -24,9 +24,24 @@
 //! ```
 
 mod check;
+mod cpu;
+mod ops;
 mod primitive;
 
-use burn::tensor::Tensor;
+use burn::backend::{Dispatch, DispatchTensorKind};
+use burn::tensor::{DType, Tensor};
+
+use cpu::Over;
+use ops::{NetworkOps, Upsampling};
+
+/// Whether the fused kernels can work on this tensor.
+fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
+    let inner = match tensor.clone().into_dispatch().kind {
+        DispatchTensorKind::Autodiff(inner) => *inner,
+        concrete => concrete,
+    };
+    tensor.dtype() == DType::F32 && matches!(inner, DispatchTensorKind::Flex(_))
+}
 
 /// 3-D convolution with "same" zero padding.
 ///
@@ -49,7 +64,12 @@ use burn::tensor::Tensor;
 /// stride is neither 1 nor 2: mistakes in the network's code, not in a user's data.
 pub fn conv3d(x: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, stride: [usize; 3]) -> Tensor<5> {
     check::conv3d(&x, &weight, bias.as_ref(), stride);
-    primitive::conv3d(x, weight, bias, stride)
+    if !(has_kernels(&x) && has_kernels(&weight) && bias.as_ref().is_none_or(has_kernels)) {
+        return primitive::conv3d(x, weight, bias, stride);
+    }
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &x.device()));
+    let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::conv3d_same(x, weight, bias, stride))
 }
 
 /// Over which voxels [`norm_act`] takes mean and variance.
@@ -96,7 +116,19 @@ pub fn norm_act(
     epsilon: f64,
 ) -> Tensor<5> {
     check::norm_act(&x, &gamma, &beta, &slope, &norm);
-    primitive::norm_act(x, gamma, beta, slope, norm, epsilon)
+    if !(has_kernels(&x) && [&gamma, &beta, &slope].into_iter().all(has_kernels)) {
+        return primitive::norm_act(x, gamma, beta, slope, norm, epsilon);
+    }
+    let (x, slope) = (x.into_dispatch(), slope.into_dispatch());
+    let (gamma, beta) = (gamma.into_dispatch(), beta.into_dispatch());
+    Tensor::from_dispatch(match norm {
+        Norm::Instance => <Dispatch as NetworkOps>::norm_act(x, gamma, beta, slope, Over::Instance, epsilon),
+        Norm::Batch => <Dispatch as NetworkOps>::norm_act(x, gamma, beta, slope, Over::Batch, epsilon),
+        Norm::Fixed { mean, variance } => {
+            let (mean, variance) = (mean.into_dispatch(), variance.into_dispatch());
+            <Dispatch as NetworkOps>::norm_act_fixed(x, gamma, beta, slope, mean, variance, epsilon)
+        }
+    })
 }
 
 /// Mean and biased variance of each channel over batch and voxels, both `[C]`, without gradient: what the running
@@ -106,7 +138,11 @@ pub fn norm_act(
 /// mean[c] = Σ x[·, c, ·] / N        variance[c] = Σ (x[·, c, ·] − mean[c])² / N        N = B·Z·Y·X
 /// ```
 pub fn batch_statistics(x: &Tensor<5>) -> (Tensor<1>, Tensor<1>) {
-    primitive::batch_statistics(x)
+    if !has_kernels(x) {
+        return primitive::batch_statistics(x);
+    }
+    let (mean, variance) = <Dispatch as NetworkOps>::batch_moments(x.clone().into_dispatch());
+    (Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
 }
 
 /// Largest value of each window; windows do not overlap (the stride is the window).
@@ -122,7 +158,10 @@ pub fn batch_statistics(x: &Tensor<5>) -> (Tensor<1>, Tensor<1>) {
 /// If `window` does not divide the volume, or holds zero or more than 256 voxels. Check a user's patch size before.
 pub fn max_pool3d(x: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
     check::max_pool3d(&x, window);
-    primitive::max_pool3d(x, window)
+    if !has_kernels(&x) {
+        return primitive::max_pool3d(x, window);
+    }
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::max_pool3d(x.into_dispatch(), window))
 }
 
 /// Repeats every voxel `factor` times along z, y and x.
@@ -136,7 +175,14 @@ pub fn max_pool3d(x: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
 /// If a factor is zero.
 pub fn upsample_nearest3d(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
     check::factor(factor);
-    primitive::upsample_nearest3d(x, factor)
+    if !has_kernels(&x) {
+        return primitive::upsample_nearest3d(x, factor);
+    }
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::upsample3d(
+        x.into_dispatch(),
+        factor,
+        Upsampling::Nearest,
+    ))
 }
 
 /// Linear interpolation along z, y and x, voxel centres aligned (`align_corners = false` elsewhere).
@@ -156,7 +202,14 @@ pub fn upsample_nearest3d(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
 /// If a factor is zero.
 pub fn upsample_trilinear3d(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
     check::factor(factor);
-    primitive::upsample_trilinear3d(x, factor)
+    if !has_kernels(&x) {
+        return primitive::upsample_trilinear3d(x, factor);
+    }
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::upsample3d(
+        x.into_dispatch(),
+        factor,
+        Upsampling::Trilinear,
+    ))
 }
 
 /// Joins tensors along the channel axis: `[B, C₁, Z, Y, X]`, `[B, C₂, Z, Y, X]`, … to `[B, C₁ + C₂ + …, Z, Y, X]`.

@@ -53,25 +53,51 @@ fn positions(dims: [usize; 5]) -> impl Iterator<Item = [usize; 5]> {
         .map(move |i| [i / e / d / c / b, i / e / d / c % b, i / e / d % c, i / e % d, i % e])
 }
 
-pub fn conv3d(x: &Array, weight: &Array, bias: &Array, stride: [usize; 3]) -> Array {
-    let ([batch, inputs, size @ ..], [outputs, _, kernel @ ..]) = (x.dims(), weight.dims());
-    let out: [usize; 3] = core::array::from_fn(|k| size[k].div_ceil(stride[k]));
-    let mut y = Array::zeros(&[batch, outputs, out[0], out[1], out[2]]);
-    for i in positions(y.dims()) {
-        let mut sum = bias.values[i[1]];
-        for [_, c, kz, ky, kx] in positions([1, inputs, kernel[0], kernel[1], kernel[2]]) {
-            let k = [kz, ky, kx];
-            let at: [isize; 3] =
-                core::array::from_fn(|a| (i[a + 2] * stride[a] + k[a]) as isize - (kernel[a] / 2) as isize);
+/// Calls `term(output, weight, input)` with the index of each factor of every product in the convolution's sum.
+fn conv3d_terms(
+    x: &Array,
+    weight: &Array,
+    stride: [usize; 3],
+    mut term: impl FnMut([usize; 5], [usize; 5], [usize; 5]),
+) {
+    let ([batch, _, size @ ..], kernel) = (x.dims(), weight.dims());
+    let out: [usize; 3] = core::array::from_fn(|a| size[a].div_ceil(stride[a]));
+    for k in positions(kernel) {
+        for i in positions([batch, 1, out[0], out[1], out[2]]) {
+            let at: [isize; 3] = core::array::from_fn(|a| {
+                (i[a + 2] * stride[a] + k[a + 2]) as isize - (kernel[a + 2] / 2) as isize
+            });
             if (0..3).all(|a| at[a] >= 0 && at[a] < size[a] as isize) {
-                let voxel = at.map(|v| v as usize);
-                sum += weight.at([i[1], c, kz, ky, kx]) * x.at([i[0], c, voxel[0], voxel[1], voxel[2]]);
+                let [z, y, x] = at.map(|v| v as usize);
+                term([i[0], k[0], i[2], i[3], i[4]], k, [i[0], k[1], z, y, x]);
             }
         }
-        let index = y.index(i);
-        y.values[index] = sum;
     }
+}
+
+pub fn conv3d(x: &Array, weight: &Array, bias: &Array, stride: [usize; 3]) -> Array {
+    let ([batch, _, size @ ..], outputs) = (x.dims(), weight.shape[0]);
+    let out: [usize; 3] = core::array::from_fn(|a| size[a].div_ceil(stride[a]));
+    let mut y = Array::zeros(&[batch, outputs, out[0], out[1], out[2]]);
+    for i in positions(y.dims()) {
+        let index = y.index(i);
+        y.values[index] = bias.values[i[1]];
+    }
+    conv3d_terms(x, weight, stride, |o, k, i| {
+        let index = y.index(o);
+        y.values[index] += weight.at(k) * x.at(i);
+    });
     y
+}
+
+/// Derivatives of Σ r·conv3d(x, weight) by x and by weight, product by product.
+pub fn conv3d_gradients(x: &Array, weight: &Array, r: &Array, stride: [usize; 3]) -> (Array, Array) {
+    let (mut dx, mut dw) = (Array::zeros(&x.shape), Array::zeros(&weight.shape));
+    conv3d_terms(x, weight, stride, |o, k, i| {
+        dx.values[x.index(i)] += r.at(o) * weight.at(k);
+        dw.values[weight.index(k)] += r.at(o) * x.at(i);
+    });
+    (dx, dw)
 }
 
 /// Mean and variance of channel `c`, of batch element `b` alone or of all.
