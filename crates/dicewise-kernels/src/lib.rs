@@ -74,6 +74,7 @@ pub fn conv3d(x: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, stride: 
 
 /// Over which voxels [`norm_act`] takes mean and variance.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // two handles; nothing keeps many norms
 pub enum Norm {
     /// Over the voxels of each channel of each batch element (instance normalisation).
     Instance,

@@ -1,5 +1,6 @@
 //! Every operation against literal f64 loops, and its gradients against central differences of those loops.
 
+#[allow(dead_code)] // shared with the tests of the kernels
 mod oracle;
 
 use burn::tensor::{Device, Tensor, TensorData};

@@ -204,7 +204,7 @@ pub(crate) fn input_gradient(level: Level, shape: ConvShape, gradient: &[f32], w
                 let shifted: [usize; 3] = core::array::from_fn(|a| {
                     phase[a] + shape.kernel[a] / 2 + shape.stride[a] * shape.kernel[a] - k[a]
                 });
-                let whole = (0..3).all(|a| shifted[a] % shape.stride[a] == 0);
+                let whole = (0..3).all(|a| shifted[a].is_multiple_of(shape.stride[a]));
                 whole.then(|| {
                     let tap = core::array::from_fn(|a| {
                         shifted[a] / shape.stride[a] + shape.kernel[a] / 2 - shape.kernel[a]
