@@ -8,6 +8,9 @@ use std::time::Instant;
 use burn::tensor::{Device, Distribution, Tensor};
 use dicewise_kernels::{Norm, concat_channels, conv3d, max_pool3d, norm_act, upsample_nearest3d};
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 struct Conv {
     weight: Tensor<5>,
     bias: Tensor<1>,

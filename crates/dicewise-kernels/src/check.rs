@@ -5,7 +5,14 @@ use burn::tensor::Tensor;
 use crate::Norm;
 
 #[track_caller]
+pub(crate) fn not_empty(operation: &str, x: &Tensor<5>) {
+    let dims = x.dims();
+    assert!(!dims.contains(&0), "{operation}: the input {dims:?} [batch, channels, z, y, x] is empty");
+}
+
+#[track_caller]
 pub(crate) fn conv3d(x: &Tensor<5>, weight: &Tensor<5>, bias: Option<&Tensor<1>>, stride: [usize; 3]) {
+    not_empty("conv3d", x);
     let [outputs, inputs, kernel @ ..] = weight.dims();
     let channels = x.dims()[1];
     assert_eq!(channels, inputs, "conv3d: the input has {channels} channels, the weight expects {inputs}");
@@ -22,6 +29,7 @@ pub(crate) fn conv3d(x: &Tensor<5>, weight: &Tensor<5>, bias: Option<&Tensor<1>>
 
 #[track_caller]
 pub(crate) fn norm_act(x: &Tensor<5>, gamma: &Tensor<1>, beta: &Tensor<1>, slope: &Tensor<1>, norm: &Norm) {
+    not_empty("norm_act", x);
     let channels = x.dims()[1];
     let per_channel = |name: &str, tensor: &Tensor<1>| {
         let [length] = tensor.dims();
@@ -40,6 +48,7 @@ pub(crate) fn norm_act(x: &Tensor<5>, gamma: &Tensor<1>, beta: &Tensor<1>, slope
 
 #[track_caller]
 pub(crate) fn max_pool3d(x: &Tensor<5>, window: [usize; 3]) {
+    not_empty("max_pool3d", x);
     let [_, _, size @ ..] = x.dims();
     let voxels: usize = window.iter().product();
     assert!((1..=256).contains(&voxels), "max_pool3d: window {window:?} must hold 1 to 256 voxels");
@@ -50,6 +59,7 @@ pub(crate) fn max_pool3d(x: &Tensor<5>, window: [usize; 3]) {
 }
 
 #[track_caller]
-pub(crate) fn factor(factor: [usize; 3]) {
+pub(crate) fn upsample(x: &Tensor<5>, factor: [usize; 3]) {
+    not_empty("upsample", x);
     assert!(factor.iter().all(|&f| f > 0), "upsample: factor {factor:?} [z, y, x] must be positive");
 }

@@ -60,7 +60,7 @@ fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
 ///
 /// # Panics
 ///
-/// If the channels of `x` and `weight` or the lengths of `bias` and `weight` differ, if a kernel side is even, or if a
+/// If `x` is empty, if the channels of `x` and `weight` or the lengths of `bias` and `weight` differ, if a kernel side is even, or if a
 /// stride is neither 1 nor 2: mistakes in the network's code, not in a user's data.
 pub fn conv3d(x: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, stride: [usize; 3]) -> Tensor<5> {
     check::conv3d(&x, &weight, bias.as_ref(), stride);
@@ -74,6 +74,7 @@ pub fn conv3d(x: Tensor<5>, weight: Tensor<5>, bias: Option<Tensor<1>>, stride: 
 
 /// Over which voxels [`norm_act`] takes mean and variance.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // two handles; nothing keeps many norms
 pub enum Norm {
     /// Over the voxels of each channel of each batch element (instance normalisation).
     Instance,
@@ -106,7 +107,7 @@ pub enum Norm {
 ///
 /// # Panics
 ///
-/// If a parameter has another length than stated above.
+/// If `x` is empty or a parameter has another length than stated above.
 pub fn norm_act(
     x: Tensor<5>,
     gamma: Tensor<1>,
@@ -137,7 +138,12 @@ pub fn norm_act(
 /// ```text
 /// mean[c] = Σ x[·, c, ·] / N        variance[c] = Σ (x[·, c, ·] − mean[c])² / N        N = B·Z·Y·X
 /// ```
+///
+/// # Panics
+///
+/// If `x` is empty.
 pub fn batch_statistics(x: &Tensor<5>) -> (Tensor<1>, Tensor<1>) {
+    check::not_empty("batch_statistics", x);
     if !has_kernels(x) {
         return primitive::batch_statistics(x);
     }
@@ -155,7 +161,8 @@ pub fn batch_statistics(x: &Tensor<5>) -> (Tensor<1>, Tensor<1>) {
 ///
 /// # Panics
 ///
-/// If `window` does not divide the volume, or holds zero or more than 256 voxels. Check a user's patch size before.
+/// If `x` is empty, or if `window` does not divide the volume or holds zero or more than 256 voxels. Check a user's
+/// patch size before.
 pub fn max_pool3d(x: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
     check::max_pool3d(&x, window);
     if !has_kernels(&x) {
@@ -172,9 +179,9 @@ pub fn max_pool3d(x: Tensor<5>, window: [usize; 3]) -> Tensor<5> {
 ///
 /// # Panics
 ///
-/// If a factor is zero.
+/// If `x` is empty or a factor is zero.
 pub fn upsample_nearest3d(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
-    check::factor(factor);
+    check::upsample(&x, factor);
     if !has_kernels(&x) {
         return primitive::upsample_nearest3d(x, factor);
     }
@@ -199,9 +206,9 @@ pub fn upsample_nearest3d(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
 ///
 /// # Panics
 ///
-/// If a factor is zero.
+/// If `x` is empty or a factor is zero.
 pub fn upsample_trilinear3d(x: Tensor<5>, factor: [usize; 3]) -> Tensor<5> {
-    check::factor(factor);
+    check::upsample(&x, factor);
     if !has_kernels(&x) {
         return primitive::upsample_trilinear3d(x, factor);
     }

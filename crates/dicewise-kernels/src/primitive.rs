@@ -94,6 +94,7 @@ fn interpolate_axis(x: Tensor<5>, axis: usize, factor: usize) -> Tensor<5> {
         row[high] += t;
     }
     let matrix = Tensor::<2>::from_data(TensorData::new(weights, [size * factor, size]), &x.device());
+    let matrix = matrix.cast(x.dtype());
     let rows = x.swap_dims(axis, 4);
     let [a, b, c, d, _] = rows.dims();
     let rows = rows.reshape([a * b * c * d, size]).matmul(matrix.transpose());

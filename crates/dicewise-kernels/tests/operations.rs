@@ -1,8 +1,9 @@
 //! Every operation against literal f64 loops, and its gradients against central differences of those loops.
 
+#[allow(dead_code)] // shared with the tests of the kernels
 mod oracle;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use dicewise_kernels as kernels;
 use oracle::Array;
 
@@ -23,7 +24,7 @@ fn tensor<const D: usize>(array: &Array, device: &Device) -> Tensor<D> {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("f32 tensors")
+    tensor.cast(DType::F32).into_data().try_into_vec().expect("just cast")
 }
 
 /// The operation under test: a 5-D tensor, more 5-D tensors, then vectors.
@@ -35,30 +36,36 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// Forward and all gradients, the loss being Σ r·y with random r.
+    /// Forward and all gradients, the loss being Σ r·y with random r: in f32, which has kernels of its own, and in f64,
+    /// which takes the path of every other backend.
     #[track_caller]
     fn check(&self) {
         let parameters: Vec<Array> = self.volumes.iter().chain(&self.vectors).cloned().collect();
         let expected = (self.oracle)(&parameters);
-        let device = Device::flex().autodiff();
-        let volumes: Vec<Tensor<5>> =
-            self.volumes.iter().map(|a| tensor(a, &device).require_grad()).collect();
-        let vectors: Vec<Tensor<1>> =
-            self.vectors.iter().map(|a| tensor(a, &device).require_grad()).collect();
-        let y = (self.operation)(volumes.clone(), vectors.clone());
-        assert_eq!(y.dims().to_vec(), expected.shape);
-        assert_close(&values(y.clone().inner()), &expected.values, 2e-6, "forward");
-
         let r = Array::random(&expected.shape, 99);
-        let gradients = (y * tensor(&r, &device)).sum().backward();
-        for (which, parameter) in parameters.iter().enumerate() {
-            let slopes = oracle::central_differences(self.oracle, &parameters, which, &r.values, 1e-5);
-            let gradient = if which < volumes.len() {
-                values(volumes[which].grad(&gradients).expect("tracked"))
-            } else {
-                values(vectors[which - volumes.len()].grad(&gradients).expect("tracked"))
-            };
-            assert_close(&gradient, &slopes, 1e-5, &format!("gradient {which} {:?}", parameter.shape));
+        let slopes: Vec<Vec<f64>> = (0..parameters.len())
+            .map(|which| oracle::central_differences(self.oracle, &parameters, which, &r.values, 1e-5))
+            .collect();
+        for dtype in [DType::F32, DType::F64] {
+            let device = Device::flex().autodiff();
+            let volumes: Vec<Tensor<5>> =
+                self.volumes.iter().map(|a| tensor(a, &device).cast(dtype).require_grad()).collect();
+            let vectors: Vec<Tensor<1>> =
+                self.vectors.iter().map(|a| tensor(a, &device).cast(dtype).require_grad()).collect();
+            let y = (self.operation)(volumes.clone(), vectors.clone());
+            assert_eq!(y.dims().to_vec(), expected.shape);
+            assert_close(&values(y.clone().inner()), &expected.values, 2e-6, &format!("{dtype:?} forward"));
+
+            let gradients = (y * tensor(&r, &device).cast(dtype)).sum().backward();
+            for (which, (parameter, slopes)) in parameters.iter().zip(&slopes).enumerate() {
+                let gradient = if which < volumes.len() {
+                    values(volumes[which].grad(&gradients).expect("tracked"))
+                } else {
+                    values(vectors[which - volumes.len()].grad(&gradients).expect("tracked"))
+                };
+                let what = format!("{dtype:?} gradient {which} {:?}", parameter.shape);
+                assert_close(&gradient, slopes, 1e-5, &what);
+            }
         }
     }
 }
@@ -125,7 +132,14 @@ fn check_norm(shape: [usize; 5], slopes: usize, norm: kernels::Norm, expected: o
         ],
         operation: &|v, p| {
             let [gamma, beta, slope] = [0, 1, 2].map(|i: usize| p[i].clone());
-            kernels::norm_act(v[0].clone(), gamma, beta, slope, norm.clone(), 1e-3)
+            let norm = match norm.clone() {
+                kernels::Norm::Fixed { mean, variance } => {
+                    let dtype = v[0].dtype();
+                    kernels::Norm::Fixed { mean: mean.cast(dtype), variance: variance.cast(dtype) }
+                }
+                other => other,
+            };
+            kernels::norm_act(v[0].clone(), gamma, beta, slope, norm, 1e-3)
         },
         oracle: &|p| oracle::norm_act(&p[0], &p[1], &p[2], &p[3], &expected, 1e-3),
     }
@@ -155,10 +169,14 @@ fn fixed_statistics_are_constants() {
 #[test]
 fn batch_statistics_are_mean_and_biased_variance() {
     let array = Array::random(&[3, 4, 3, 5, 7], 13).map(|v| v + 10.0);
-    let (mean, variance) = kernels::batch_statistics(&tensor(&array, &Device::flex()));
     let expected: Vec<(f64, f64)> = (0..4).map(|c| oracle::moments(&array, None, c)).collect();
-    assert_close(&values(mean), &expected.iter().map(|m| m.0).collect::<Vec<_>>(), 1e-6, "mean");
-    assert_close(&values(variance), &expected.iter().map(|m| m.1).collect::<Vec<_>>(), 1e-5, "variance");
+    for (dtype, device) in
+        [DType::F32, DType::F64].into_iter().zip([Device::flex(), Device::flex().autodiff()])
+    {
+        let (mean, variance) = kernels::batch_statistics(&tensor(&array, &device).cast(dtype));
+        assert_close(&values(mean), &expected.iter().map(|m| m.0).collect::<Vec<_>>(), 1e-6, "mean");
+        assert_close(&values(variance), &expected.iter().map(|m| m.1).collect::<Vec<_>>(), 1e-5, "variance");
+    }
 }
 
 #[test]
@@ -176,19 +194,22 @@ fn max_pooling_matches_the_literal_maximum() {
 
 #[test]
 fn the_first_of_equal_maxima_receives_the_gradient() {
-    let device = Device::flex().autodiff();
-    let x = Tensor::<5>::ones([1, 1, 2, 2, 2], &device).require_grad();
-    let gradients = kernels::max_pool3d(x.clone(), [2; 3]).sum().backward();
-    assert_eq!(values(x.grad(&gradients).expect("tracked")), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    for dtype in [DType::F32, DType::F64] {
+        let device = Device::flex().autodiff();
+        let x = Tensor::<5>::ones([1, 1, 2, 2, 2], &device).cast(dtype).require_grad();
+        let gradients = kernels::max_pool3d(x.clone(), [2; 3]).sum().backward();
+        assert_eq!(values(x.grad(&gradients).expect("tracked")), [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
 }
 
 #[test]
 fn max_pooling_passes_nan_on() {
-    for position in 0..8 {
+    for (position, dtype) in (0..8).flat_map(|p| [(p, DType::F32), (p, DType::F64)]) {
         let mut window = [0.5f32; 8];
         window[position] = f32::NAN;
         let x = Tensor::<5>::from_data(TensorData::new(window.to_vec(), [1, 1, 2, 2, 2]), &Device::flex());
-        assert!(values(kernels::max_pool3d(x, [2; 3]))[0].is_nan(), "NaN at {position}");
+        let pooled = values(kernels::max_pool3d(x.cast(dtype), [2; 3]));
+        assert!(pooled[0].is_nan(), "{dtype:?}: NaN at {position}");
     }
 }
 
@@ -219,4 +240,22 @@ fn concatenation_keeps_the_order_of_the_channels() {
     let volume = |value: f32, channels| Tensor::<5>::full([2, channels, 1, 1, 2], value, &device);
     let joined = kernels::concat_channels(vec![volume(1.0, 1), volume(2.0, 2)]);
     assert_eq!(values(joined), [1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0]);
+}
+
+#[test]
+fn mistakes_in_a_network_are_named() {
+    let device = Device::flex();
+    let x = || Tensor::<5>::ones([1, 2, 4, 6, 9], &device);
+    let message = |call: &dyn Fn() -> Tensor<5>| {
+        let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).expect_err("a panic");
+        payload.downcast_ref::<String>().expect("a formatted message").clone()
+    };
+    let even = message(&|| kernels::conv3d(x(), Tensor::ones([1, 2, 3, 2, 3], &device), None, [1; 3]));
+    assert!(even.contains("kernel [3, 2, 3] [z, y, x] must be odd"), "{even}");
+    let channels = message(&|| kernels::conv3d(x(), Tensor::ones([1, 3, 1, 1, 1], &device), None, [1; 3]));
+    assert!(channels.contains("the input has 2 channels, the weight expects 3"), "{channels}");
+    let window = message(&|| kernels::max_pool3d(x(), [2, 2, 2]));
+    assert!(window.contains("window [2, 2, 2] does not divide the volume [4, 6, 9]"), "{window}");
+    let empty = message(&|| kernels::upsample_nearest3d(x().narrow(2, 0, 1).repeat_dim(2, 0), [1; 3]));
+    assert!(empty.contains("is empty"), "{empty}");
 }

@@ -90,27 +90,43 @@ impl Correlation<'_> {
         let padded = self.lattice.pad(self.source, self.batch * self.channels, tail);
 
         let mut result = vec![0.0; self.batch * self.outputs * size_z * size_y * size_x];
-        // planes[b][z][o]: every task owns the output planes of one batch element at one z.
-        let mut planes: Vec<Vec<&mut [f32]>> =
-            (0..self.batch * size_z).map(|_| Vec::with_capacity(self.outputs)).collect();
+        // Every task owns the output planes of one batch element at one z, of one block of channels.
+        let block = Plane::block(self.level);
+        let blocks = self.outputs.div_ceil(block);
+        let mut tasks: Vec<Vec<&mut [f32]>> = Vec::new();
+        tasks.resize_with(self.batch * size_z * blocks, || Vec::with_capacity(block));
         for (i, plane) in result.chunks_exact_mut(size_y * size_x).enumerate() {
-            planes[i / size_z / self.outputs * size_z + i % size_z].push(plane);
+            let (b, o, z) = (i / size_z / self.outputs, i / size_z % self.outputs, i % size_z);
+            tasks[(b * size_z + z) * blocks + o / block].push(plane);
         }
         let longest = self.lattice.lanes([size_y.div_ceil(self.step[1]), size_x.div_ceil(self.step[2])]);
-        let scratch = Plane::block(self.level) * longest.next_multiple_of(lanes);
-        planes.into_par_iter().enumerate().for_each_init(
+        let scratch = block * longest.next_multiple_of(lanes);
+        tasks.into_par_iter().enumerate().for_each_init(
             || vec![0.0; scratch],
-            |scratch, (i, mut planes)| self.plane(&padded, i / size_z, i % size_z, scratch, &mut planes),
+            |scratch, (i, planes)| {
+                let (b, z) = (i / blocks / size_z, i / blocks % size_z);
+                self.planes(&padded, [b, z], i % blocks, scratch, planes);
+            },
         );
         result
     }
 
-    /// All channels of batch element `b` at `z`.
-    fn plane(&self, padded: &[f32], b: usize, z: usize, scratch: &mut [f32], planes: &mut [&mut [f32]]) {
+    /// One block of channels of batch element `b` at `z`.
+    fn planes(
+        &self,
+        padded: &[f32],
+        [b, z]: [usize; 2],
+        block: usize,
+        scratch: &mut [f32],
+        mut planes: Vec<&mut [f32]>,
+    ) {
         let ([_, size_y, size_x], [step_z, step_y, step_x]) = (self.size, self.step);
-        let (block, lanes) = (Plane::block(self.level), Plane::lanes(self.level));
-        let source =
-            &padded[b * self.channels * self.lattice.channel() + z / step_z * self.lattice.plane()..];
+        let (width, lanes) = (Plane::block(self.level), Plane::lanes(self.level));
+        let input = &padded[b * self.channels * self.lattice.channel() + z / step_z * self.lattice.plane()..];
+        let mut bias = [0.0; 16];
+        if let Some(values) = self.bias {
+            bias[..planes.len()].copy_from_slice(&values[block * width..][..planes.len()]);
+        }
         for (phase_y, phase_x) in (0..step_y).flat_map(|y| (0..step_x).map(move |x| (y, x))) {
             let phase = &self.phases[(z % step_z * step_y + phase_y) * step_x + phase_x];
             // A volume of one row has no second phase along y.
@@ -120,34 +136,24 @@ impl Correlation<'_> {
                 continue;
             }
             let length = self.lattice.lanes([rows, columns]).next_multiple_of(lanes);
-            let weights = self.channels * phase.taps.len() * block;
-            for (first, planes) in planes.chunks_mut(block).enumerate() {
-                let mut bias = [0.0; 16];
-                if let Some(values) = self.bias {
-                    bias[..planes.len()].copy_from_slice(&values[first * block..][..planes.len()]);
-                }
-                let kernel = Plane {
-                    input: source,
-                    channels: self.channels,
-                    channel: self.lattice.channel(),
-                    taps: &phase.taps,
-                    weights: &phase.weights[first * weights..][..weights],
-                    bias: &bias,
-                    length,
-                };
-                kernel.correlate(self.level, scratch);
-                for (plane, sums) in planes.iter_mut().zip(scratch.chunks_exact(length)) {
-                    let target = plane.chunks_exact_mut(size_x).skip(phase_y).step_by(step_y);
-                    for (to, from) in target.zip(sums.chunks(self.lattice.row())) {
-                        if step_x == 1 {
-                            to.copy_from_slice(&from[..size_x]);
-                        } else {
-                            to[phase_x..]
-                                .iter_mut()
-                                .step_by(step_x)
-                                .zip(from)
-                                .for_each(|(to, from)| *to = *from);
-                        }
+            let weights = self.channels * phase.taps.len() * width;
+            let kernel = Plane {
+                input,
+                channels: self.channels,
+                channel: self.lattice.channel(),
+                taps: &phase.taps,
+                weights: &phase.weights[block * weights..][..weights],
+                bias: &bias,
+                length,
+            };
+            kernel.correlate(self.level, scratch);
+            for (plane, sums) in planes.iter_mut().zip(scratch.chunks_exact(length)) {
+                let target = plane.chunks_exact_mut(size_x).skip(phase_y).step_by(step_y);
+                for (to, from) in target.zip(sums.chunks(self.lattice.row())) {
+                    if step_x == 1 {
+                        to.copy_from_slice(&from[..size_x]);
+                    } else {
+                        to[phase_x..].iter_mut().step_by(step_x).zip(from).for_each(|(to, from)| *to = *from);
                     }
                 }
             }
@@ -204,7 +210,7 @@ pub(crate) fn input_gradient(level: Level, shape: ConvShape, gradient: &[f32], w
                 let shifted: [usize; 3] = core::array::from_fn(|a| {
                     phase[a] + shape.kernel[a] / 2 + shape.stride[a] * shape.kernel[a] - k[a]
                 });
-                let whole = (0..3).all(|a| shifted[a] % shape.stride[a] == 0);
+                let whole = (0..3).all(|a| shifted[a].is_multiple_of(shape.stride[a]));
                 whole.then(|| {
                     let tap = core::array::from_fn(|a| {
                         shifted[a] / shape.stride[a] + shape.kernel[a] / 2 - shape.kernel[a]

@@ -23,8 +23,8 @@ fn channel_blocks(level: Level, outputs: usize) -> Vec<(usize, usize)> {
     let mut blocks = Vec::new();
     let mut first = 0;
     while first < outputs {
-        let wide = Level::Portable != level && widest(level) == 16 && outputs - first > 8;
-        let lanes = if wide { 16 } else { 8 };
+        // Eight channels or fewer would leave half of a wide register empty.
+        let lanes = if outputs - first > 8 { widest(level) } else { 8 };
         blocks.push((first, lanes));
         first += lanes;
     }
