@@ -1,17 +1,19 @@
 //! The cases of an experiment, loaded and prepared.
-use std::collections::BTreeMap;
 
 use dicewise_data::augment::Cue;
-use dicewise_data::dataset::{Case, Dataset, Label};
+use dicewise_data::dataset::{Case, Dataset};
 use dicewise_data::folds::{HoldOut, Member, Split, hold_out, k_folds};
 use dicewise_data::groups::deal_groups;
-use dicewise_data::partial::PartialLabelling;
 use dicewise_data::phantom::{Phantom, PhantomKind};
-use dicewise_data::preprocess::{About, Alignment, LabelRule, Prepared, Preprocessing, Step, ZScoreOver};
+use dicewise_data::preprocess::{
+    About, Alignment, LabelRule, Prepared, PreprocessError, Preprocessing, Step, ZScoreOver,
+};
 use dicewise_data::presence::Presence;
 use dicewise_data::{LabelMap, dataset};
 use dicewise_experiment as experiment;
-use dicewise_experiment::{CellConfig, Centre, Data, GroupCount, Labelling, Layout, Normalise, PredictionExtent};
+use dicewise_experiment::{
+    CellConfig, Centre, Data, GroupCount, Labelling, Layout, Normalise, PredictionExtent,
+};
 use rayon::prelude::*;
 
 use crate::run_error::RunError;
@@ -22,10 +24,9 @@ pub(crate) struct PreparedCase {
     pub(crate) subject: String,
     /// Empty where the data have no groups.
     pub(crate) group: String,
-    /// Channels and classes on the working grid. A class is the place of a label in the target, from 1; 0 is
-    /// background.
+    /// Channels and label map on the working grid; the labels are those of the data.
     pub(crate) prepared: Prepared,
-    /// The true classes on the grid the case came on.
+    /// The true label map on the grid the case came on.
     pub(crate) truth: LabelMap,
     /// Which labels of the target are declared annotated.
     pub(crate) annotated: Vec<bool>,
@@ -72,8 +73,7 @@ pub(crate) fn load(config: &CellConfig) -> Result<Vec<PreparedCase>, RunError> {
             case.group = groups.get(&case.subject).cloned();
         }
         let group = case.group.unwrap_or_default();
-        let labels = case.labels.ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
-        let truth = classes(&labels, &config.target);
+        let truth = case.labels.ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
         let mut prepared = preprocessing
             .prepare(&case.channels, Some(&truth))
             .map_err(|source| RunError::Preprocess { case: case.id.clone(), source })?;
@@ -84,15 +84,6 @@ pub(crate) fn load(config: &CellConfig) -> Result<Vec<PreparedCase>, RunError> {
         Ok(PreparedCase { id: case.id, subject: case.subject, group, prepared, truth, annotated })
     };
     used.par_iter().map(prepare).collect()
-}
-
-/// The classes of a label map: label values of the data become places in the target.
-pub(crate) fn classes(labels: &LabelMap, target: &experiment::Target) -> LabelMap {
-    let mut class_of = BTreeMap::new();
-    for (index, label) in target.labels.iter().enumerate() {
-        class_of.extend(label.values.iter().map(|&value| (value, index as u16 + 1)));
-    }
-    labels.map(|value| class_of.get(value).copied().unwrap_or(0))
 }
 
 /// Who is trained on and who is held out in the cell's fold.
@@ -109,31 +100,12 @@ pub(crate) fn split(config: &CellConfig, cases: &[PreparedCase]) -> Result<Split
     }
 }
 
-/// The classes of a case on its working grid as training sees them, and which labels are annotated.
-pub(crate) fn training_labels(
-    config: &CellConfig,
-    case: &PreparedCase,
-) -> Result<(LabelMap, Vec<bool>), RunError> {
-    let labels = case.prepared.labels.clone().ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
-    let Some(partial) = config.partial.as_ref().filter(|_| config.cell.labelling == Labelling::Partial) else {
-        return Ok((labels, case.annotated.clone()));
-    };
+/// The label that the cell's training and monitored validation do not have in this case, as its place in the target.
+/// A view: neither files nor label maps change.
+pub(crate) fn emptied_label(config: &CellConfig, case: &PreparedCase) -> Option<usize> {
+    let partial = config.partial.as_ref().filter(|_| config.cell.labelling == Labelling::Partial)?;
     let place = config.target.labels.iter().position(|label| label.name == partial.label);
-    let class = place.map_or(0, |place| place as u16 + 1);
-    let view = PartialLabelling { label: class, group: partial.group.clone() };
-    let names = config.target.labels.iter().enumerate();
-    let names: Vec<Label> =
-        names.map(|(index, label)| Label { name: label.name.clone(), value: index as u16 + 1 }).collect();
-    let case = Case {
-        id: case.id.clone(),
-        subject: case.subject.clone(),
-        group: Some(case.group.clone()),
-        channels: Vec::new(),
-        labels: Some(labels),
-    };
-    let annotated = vec![true; names.len()];
-    let seen = view.apply(&case, &names, &annotated)?;
-    Ok((seen.labels, seen.presence))
+    place.filter(|_| case.group == partial.group)
 }
 
 /// The steps of an experiment's preprocessing, in their order.
@@ -161,13 +133,11 @@ pub(crate) fn preprocessing(config: &experiment::Preprocessing) -> Preprocessing
 }
 
 /// What a network of the cell sees of a case when it predicts.
-pub(crate) fn prediction_input(config: &CellConfig, case: &Prepared) -> Result<Prepared, RunError> {
+pub(crate) fn prediction_input(config: &CellConfig, case: &Prepared) -> Result<Prepared, PreprocessError> {
     match &config.patch {
         Some(patch) if patch.prediction == PredictionExtent::Centre => {
             let crop = Preprocessing { steps: vec![Step::Fit { shape: patch.size, about: About::Volume }] };
-            let mut cropped = crop
-                .prepare(&case.channels, None)
-                .map_err(|source| RunError::Preprocess { case: String::new(), source })?;
+            let mut cropped = crop.prepare(&case.channels, None)?;
             cropped.original = case.original.clone();
             Ok(cropped)
         }

@@ -14,7 +14,7 @@ use crate::cases::PreparedCase;
 use crate::metrics::Metrics;
 use crate::network::{network, prior_bias, training_config};
 use crate::run_error::RunError;
-use crate::score::{data_values, predict_case, score_case};
+use crate::score::{label_maps, predict_case, score_case};
 use crate::source::CaseSource;
 
 pub(crate) const CONFIG: &str = "config.toml";
@@ -76,10 +76,12 @@ impl CellRun<'_> {
             observer.predicting(done, self.split.test.len());
             let case = &self.cases[index];
             let prediction =
-                predict_case(self.config, &network, &self.device.clone().inner(), &case.prepared)?;
+                predict_case(self.config, &network, &self.device.clone().inner(), &case.prepared)
+                    .map_err(|source| RunError::Preprocess { case: case.id.clone(), source })?;
             scores.extend(score_case(self.config, case, &prediction)?);
-            let file = predictions.join(format!("{}.nii.gz", case.id));
-            nifti::write(&file, &data_values(self.config, &prediction.classes))?;
+            for (name, map) in label_maps(&self.config.target, &case.id, &prediction) {
+                nifti::write(predictions.join(format!("{name}.nii.gz")), &map)?;
+            }
         }
         // Sorted as the whole experiment's are.
         write_cases(&scores_file, &scores)?;
@@ -106,11 +108,7 @@ impl CellRun<'_> {
         Ok(())
     }
 
-    fn train(
-        &self,
-        observer: &mut dyn CellObserver,
-        stop: &AtomicBool,
-    ) -> Result<Option<Trainer>, RunError> {
+    fn train(&self, observer: &mut dyn CellObserver, stop: &AtomicBool) -> Result<Option<Trainer>, RunError> {
         let side = |indices: &[usize], side: &'static str| -> Result<Vec<&PreparedCase>, RunError> {
             if indices.is_empty() {
                 return Err(RunError::EmptySide { fold: self.config.cell.fold, side });

@@ -70,12 +70,10 @@ pub(crate) fn training_config(
         Duration::Epochs(epochs) => (epochs * epoch, epoch),
     };
     let setting = &config.cell.setting;
-    let warm_up = match config.training.epsilon_warm_up.filter(|_| setting.epsilon.is_from_data()) {
-        Some(until) => {
-            Some((until * unit, setting.warm_up_loss(config.epsilon_tiny, &config.target, mean_sizes)?))
-        }
-        None => None,
-    };
+    let loss = setting.dice_loss(&config.target, mean_sizes)?;
+    // Warm-up concerns settings whose ε is large; for the others both losses are the same.
+    let tiny = setting.warm_up_loss(config.epsilon_tiny, &config.target, mean_sizes)?;
+    let warm_up = config.training.epsilon_warm_up.filter(|_| tiny != loss).map(|until| (until, tiny));
     Ok(TrainingConfig {
         iterations,
         batch_size,
@@ -90,7 +88,7 @@ pub(crate) fn training_config(
         l2: config.training.l2,
         seed: config.cell.seed,
         output: output_activation(config.target.activation),
-        loss: setting.dice_loss(&config.target, mean_sizes)?,
+        loss,
         warm_up,
         validate_every: config.training.validate_every.unwrap_or(0) * unit,
         checkpoint: None,

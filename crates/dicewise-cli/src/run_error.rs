@@ -6,7 +6,6 @@ use dicewise_data::dataset::{CaseError, DatasetError};
 use dicewise_data::folds::FoldError;
 use dicewise_data::groups::TooFewSubjects;
 use dicewise_data::nifti::NiftiError;
-use dicewise_data::partial::PartialError;
 use dicewise_data::phantom::PhantomError;
 use dicewise_data::preprocess::PreprocessError;
 use dicewise_data::presence::PresenceError;
@@ -16,9 +15,13 @@ use dicewise_data::presence::PresenceError;
 pub(crate) enum RunError {
     #[error("case {case} has no label map; remove it, or add the file")]
     NoLabels { case: String },
-    #[error("case {case} is {found:?} voxels where others are {expected:?}; give `size` in [preprocessing], or a `patch`")]
+    #[error(
+        "case {case} is {found:?} voxels where others are {expected:?}; give `size` in [preprocessing], or a `patch`"
+    )]
     SizesDiffer { case: String, found: [usize; 3], expected: [usize; 3] },
-    #[error("case {case} is {found:?} voxels, which the network cannot halve: every axis must be a multiple of {divisor:?}; give `size` in [preprocessing], or a `patch`")]
+    #[error(
+        "case {case} is {found:?} voxels, which the network cannot halve: every axis must be a multiple of {divisor:?}; give `size` in [preprocessing], or a `patch`"
+    )]
     NotDivisible { case: String, found: [usize; 3], divisor: [usize; 3] },
     #[error("fold {fold} has no {side} cases; check [split] and [groups]")]
     EmptySide { fold: usize, side: &'static str },
@@ -56,8 +59,6 @@ pub(crate) enum RunError {
     Groups(#[from] TooFewSubjects),
     #[error(transparent)]
     Folds(#[from] FoldError),
-    #[error(transparent)]
-    Partial(#[from] PartialError),
     #[error(transparent)]
     Augmentation(#[from] AugmentError),
     #[error(transparent)]

@@ -1,11 +1,14 @@
 //! Predictions of cases on their own grids, and their scores.
+use std::collections::BTreeSet;
+
 use burn::tensor::Device;
+use dicewise_data::preprocess::{Prepared, PreprocessError};
 use dicewise_data::{Grid, Image, LabelMap, Volume};
 use dicewise_eval::{VoxelCounts, probability_sum, volume_difference_ml, volume_ml};
+use dicewise_experiment as experiment;
 use dicewise_experiment::{CellConfig, OutputActivation};
 use dicewise_report::CaseScore;
 use dicewise_train::{Channels, UNet, predict};
-use dicewise_data::preprocess::Prepared;
 
 use crate::cases::{PreparedCase, prediction_input};
 use crate::network::output_activation;
@@ -13,10 +16,10 @@ use crate::run_error::RunError;
 
 /// What a network says about a case, on the grid the case came on.
 pub(crate) struct Prediction {
-    /// Probability of each output channel.
+    /// Probability of each label.
     pub(crate) probabilities: Vec<Image>,
-    /// The class of each voxel: the place of a label in the target, from 1; 0 is background.
-    pub(crate) classes: LabelMap,
+    /// Voxels decided to be of each label.
+    pub(crate) decided: Vec<Volume<bool>>,
 }
 
 /// Predicts a prepared case.
@@ -25,7 +28,7 @@ pub(crate) fn predict_case(
     network: &UNet,
     device: &Device,
     case: &Prepared,
-) -> Result<Prediction, RunError> {
+) -> Result<Prediction, PreprocessError> {
     let input = prediction_input(config, case)?;
     let shape = input.working_grid().shape;
     // The whole input at once, padded up to a size that the network can halve.
@@ -40,25 +43,27 @@ pub(crate) fn predict_case(
         .map(|map| Volume::new(input.working_grid().clone(), map.to_vec()))
         .collect();
     let softmax = config.target.activation == OutputActivation::Softmax;
-    let probabilities = input
-        .restore_probabilities(&working, softmax.then_some(0))
-        .map_err(|source| RunError::Preprocess { case: String::new(), source })?;
-    let classes = decide(&probabilities, &input.original, softmax);
-    Ok(Prediction { probabilities, classes })
+    let mut probabilities = input.restore_probabilities(&working, softmax.then_some(0))?;
+    let decided = decide(&probabilities, &input.original, softmax);
+    if softmax {
+        probabilities.remove(0);
+    }
+    Ok(Prediction { probabilities, decided })
 }
 
-/// Softmax: the most probable class, the first of equals. Sigmoid: the last label above one half.
-fn decide(probabilities: &[Image], grid: &Grid, softmax: bool) -> LabelMap {
-    let class = |voxel: usize| -> u16 {
-        let mut at = probabilities.iter().map(|map| map.data[voxel]).enumerate();
-        let decided = if softmax {
-            at.reduce(|best, next| if next.1 > best.1 { next } else { best }).map_or(0, |(class, _)| class)
-        } else {
-            at.rfind(|(_, p)| *p > 0.5).map_or(0, |(label, _)| label + 1)
-        };
-        decided as u16
+/// Softmax: the most probable channel, the first of equals. Sigmoid: every label above one half.
+fn decide(probabilities: &[Image], grid: &Grid, softmax: bool) -> Vec<Volume<bool>> {
+    if !softmax {
+        return probabilities.iter().map(|map| map.map(|&p| p > 0.5)).collect();
+    }
+    let most_probable = |voxel: usize| {
+        let at = probabilities.iter().map(|map| map.data[voxel]).enumerate();
+        at.reduce(|best, next| if next.1 > best.1 { next } else { best }).map_or(0, |(channel, _)| channel)
     };
-    Volume::new(grid.clone(), (0..grid.len()).map(class).collect())
+    let channels: Vec<usize> = (0..grid.len()).map(most_probable).collect();
+    (1..probabilities.len())
+        .map(|label| Volume::new(grid.clone(), channels.iter().map(|&c| c == label).collect()))
+        .collect()
 }
 
 /// One row of `cases.csv` a label.
@@ -74,18 +79,11 @@ pub(crate) fn score_case(
     let cell = &config.cell;
     let mut scores = Vec::new();
     for (index, label) in config.target.labels.iter().enumerate() {
-        let class = index as u16 + 1;
-        let truth: Vec<bool> = case.truth.data.iter().map(|&c| c == class).collect();
-        let (decided, predicted_sum): (Vec<bool>, f64) = match config.target.activation {
-            OutputActivation::Softmax => {
-                let decided: Vec<bool> = prediction.classes.data.iter().map(|&c| c == class).collect();
-                let count = decided.iter().filter(|&&d| d).count();
-                (decided, count as f64)
-            }
-            OutputActivation::Sigmoid => {
-                let map = &prediction.probabilities[index].data;
-                (map.iter().map(|&p| p > 0.5).collect(), probability_sum(map)?)
-            }
+        let truth: Vec<bool> = case.truth.data.iter().map(|value| label.values.contains(value)).collect();
+        let decided = &prediction.decided[index].data;
+        let predicted_sum = match config.target.activation {
+            OutputActivation::Softmax => decided.iter().filter(|&&d| d).count() as f64,
+            OutputActivation::Sigmoid => probability_sum(&prediction.probabilities[index].data)?,
         };
         let target_sum = truth.iter().filter(|&&y| y).count() as f64;
         scores.push(CaseScore {
@@ -98,7 +96,7 @@ pub(crate) fn score_case(
             subject: case.subject.clone(),
             group: case.group.clone(),
             label: label.name.clone(),
-            dsc: VoxelCounts::of_masks(&decided, &truth)?.dsc().defined(),
+            dsc: VoxelCounts::of_masks(decided, &truth)?.dsc().defined(),
             volume_difference_ml: volume_difference_ml(predicted_sum, target_sum, voxel_ml)?,
             predicted_volume_ml: volume_ml(predicted_sum, voxel_ml)?,
             target_volume_ml: volume_ml(target_sum, voxel_ml)?,
@@ -107,10 +105,28 @@ pub(crate) fn score_case(
     Ok(scores)
 }
 
-/// A label map with the values of the data: of a label merged from several values, the first.
-pub(crate) fn data_values(config: &CellConfig, classes: &LabelMap) -> LabelMap {
-    classes.map(|&class| match class {
-        0 => 0,
-        class => config.target.labels[usize::from(class) - 1].values[0],
-    })
+/// Predictions as files: name without extension, and label map.
+///
+/// One map with the values of the data (of a label merged from several values, the first); labels that overlap do
+/// not fit into one map, and get one each.
+pub(crate) fn label_maps(
+    target: &experiment::Target,
+    case: &str,
+    prediction: &Prediction,
+) -> Vec<(String, LabelMap)> {
+    let values = || target.labels.iter().map(|label| label.values[0]);
+    if !overlap(target) {
+        let mut map = prediction.decided[0].map(|_| 0u16);
+        for (value, decided) in values().zip(&prediction.decided) {
+            map.data.iter_mut().zip(&decided.data).filter(|(_, d)| **d).for_each(|(v, _)| *v = value);
+        }
+        return vec![(case.to_owned(), map)];
+    }
+    let maps = target.labels.iter().zip(&prediction.decided);
+    maps.map(|(label, decided)| (format!("{case}_{}", label.name), decided.map(|&d| u16::from(d)))).collect()
+}
+
+fn overlap(target: &experiment::Target) -> bool {
+    let mut seen = BTreeSet::new();
+    !target.labels.iter().flat_map(|label| &label.values).all(|value| seen.insert(value))
 }

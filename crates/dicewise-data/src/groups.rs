@@ -31,7 +31,7 @@ pub fn deal_groups<'a>(
     if wanted > subjects.len() {
         return Err(TooFewSubjects { wanted, found: subjects.len() });
     }
-    shuffle(&mut subjects, &mut stream(Purpose::Shuffling, seed, 0, 0));
+    shuffle(&mut subjects, &mut stream(Purpose::Grouping, seed, 0, 0));
     let groups = counts.iter().flat_map(|(group, count)| std::iter::repeat_n(group, *count));
     Ok(subjects.into_iter().zip(groups).map(|(subject, group)| (subject.into(), group.clone())).collect())
 }

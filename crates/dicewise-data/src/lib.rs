@@ -1,11 +1,10 @@
-//! Volumes, NIfTI files, dataset layouts, folds, partial labels, preprocessing, augmentation, phantoms.
+//! Volumes, NIfTI files, dataset layouts, folds, preprocessing, augmentation, phantoms.
 pub mod augment;
 pub mod check;
 pub mod dataset;
 pub mod folds;
 pub mod groups;
 pub mod nifti;
-pub mod partial;
 pub mod phantom;
 pub mod preprocess;
 pub mod presence;

@@ -12,6 +12,8 @@ pub enum Purpose {
     Augmentation,
     /// Shuffling the cases of an epoch.
     Shuffling,
+    /// Dealing subjects out to groups.
+    Grouping,
 }
 
 /// The random number stream of (`seed`, `item`, `step`): ChaCha8, the same on every machine.

@@ -1,11 +1,10 @@
-//! Folds, hold-out splits, partial labels, presence.
+//! Folds, hold-out splits, presence.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use dicewise_data::dataset::{Case, CaseFiles, Dataset, Label, Layout};
 use dicewise_data::folds::{FoldError, HoldOut, hold_out, k_folds};
-use dicewise_data::partial::{PartialError, PartialLabelling};
 use dicewise_data::presence::{Presence, PresenceError};
 use dicewise_data::{Grid, Volume};
 use proptest::prelude::*;
@@ -143,41 +142,6 @@ fn case(group: &str) -> Case {
     let map = Volume::new(Grid::axis_aligned([4, 2, 1], [1.0; 3]), vec![0, 1, 2, 3, 2, 2, 0, 1]);
     let (id, subject, group) = ("c".into(), "s".into(), Some(group.into()));
     Case { id, subject, group, channels: vec![], labels: Some(map) }
-}
-
-#[test]
-fn partial_labelling_empties_one_label_in_one_group() {
-    let partial = PartialLabelling { label: 2, group: "ES".into() };
-    let es = partial.apply(&case("ES"), &labels(), &[true, true, true, false]).unwrap();
-    assert_eq!(es.labels.data, [0, 1, 0, 3, 0, 0, 0, 1]);
-    assert_eq!(es.presence, [true, true, false, false], "what was missing stays missing");
-    let ed = partial.apply(&case("ED"), &labels(), &[true; 4]).unwrap();
-    assert_eq!((ed.labels, ed.presence), (case("ED").labels.unwrap(), vec![true; 4]));
-}
-
-#[test]
-fn partial_labelling_of_what_does_not_exist_is_refused() {
-    let partial = |label, group: &str| PartialLabelling { label, group: group.into() };
-    let check = |p: PartialLabelling| p.check(&labels(), [Some("ED"), Some("ES"), None]);
-    assert_eq!(check(partial(2, "ES")), Ok(()));
-    assert_eq!(check(partial(0, "ES")), Err(PartialError::Background));
-    assert_eq!(
-        check(partial(7, "ES")),
-        Err(PartialError::UnknownLabel { label: 7, declared: vec![0, 1, 2, 3] })
-    );
-    let found = vec!["ED".into(), "ES".into()];
-    assert_eq!(check(partial(2, "es")), Err(PartialError::UnknownGroup { group: "es".into(), found }));
-}
-
-fn acdc(root: &std::path::Path) -> Dataset {
-    let cases = vec![files("A", "ED"), files("A", "ES")];
-    Dataset {
-        root: root.into(),
-        layout: Layout::Acdc,
-        channel_names: vec!["MR".into()],
-        labels: labels(),
-        cases,
-    }
 }
 
 #[test]

@@ -137,13 +137,13 @@ pub enum Split {
         /// Seed of the shuffle.
         seed: u64,
     },
-    /// Fixed numbers of subjects of each group; shuffled with the seed, training subjects first, then test subjects.
+    /// Fixed numbers of cases of each group; subjects are shuffled with the seed, the test side is filled first.
     HoldOut {
         /// Seed of the shuffle.
         seed: u64,
-        /// Subjects trained on.
+        /// Cases trained on.
         train: Vec<GroupCount>,
-        /// Subjects tested.
+        /// Cases tested.
         test: Vec<GroupCount>,
     },
 }

@@ -2,8 +2,8 @@
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
 use dicewise_kernels::{Norm, batch_statistics, conv3d, norm_act};
-use rand_chacha::rand_core::RngCore;
 use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::RngCore;
 
 use crate::unet::{Activation, Normalisation};
 

@@ -6,7 +6,7 @@ use crate::DiceError;
 /// 2a·v̂ / (b·v̂)² = ε / (v̂ + ε)²
 /// ```
 ///
-/// where v̂ = E Σ_φ y is the mean size of the target in voxels, over the cases that have it; a·v̂ the overlap
+/// where v̂ = E Σ_φ y is the mean size of the target in voxels, over all training cases; a·v̂ the overlap
 /// and b·v̂ the union Σ(y + p). Left is the push on an empty map under batch-wise Dice with B → ∞, right the
 /// push under image-wise Dice. With a = ½ and b = 2 the answer is ε = v̂.
 ///
