@@ -1,7 +1,7 @@
 //! The cases of an experiment, loaded and prepared.
 
 use dicewise_data::augment::Cue;
-use dicewise_data::dataset::{Case, Dataset};
+use dicewise_data::dataset::{Case, CaseError, Dataset};
 use dicewise_data::folds::{HoldOut, Member, Split, hold_out, k_folds};
 use dicewise_data::groups::deal_groups;
 use dicewise_data::phantom::{Phantom, PhantomKind};
@@ -9,7 +9,7 @@ use dicewise_data::preprocess::{
     About, Alignment, LabelRule, Prepared, PreprocessError, Preprocessing, Step, ZScoreOver,
 };
 use dicewise_data::presence::Presence;
-use dicewise_data::{LabelMap, dataset};
+use dicewise_data::{Image, LabelMap, dataset};
 use dicewise_experiment as experiment;
 use dicewise_experiment::{
     CellConfig, Centre, Data, GroupCount, Labelling, Layout, Normalise, PredictionExtent,
@@ -18,11 +18,13 @@ use rayon::prelude::*;
 
 use crate::run_error::RunError;
 
+/// The group of all cases, where the data have no groups.
+const NO_GROUP: &str = "all";
+
 /// A case ready for training and scoring.
 pub(crate) struct PreparedCase {
     pub(crate) id: String,
     pub(crate) subject: String,
-    /// Empty where the data have no groups.
     pub(crate) group: String,
     /// Channels and label map on the working grid; the labels are those of the data.
     pub(crate) prepared: Prepared,
@@ -72,7 +74,7 @@ pub(crate) fn load(config: &CellConfig) -> Result<Vec<PreparedCase>, RunError> {
         if let Some(groups) = &groups {
             case.group = groups.get(&case.subject).cloned();
         }
-        let group = case.group.unwrap_or_default();
+        let group = case.group.unwrap_or_else(|| NO_GROUP.to_owned());
         let truth = case.labels.ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
         let mut prepared = preprocessing
             .prepare(&case.channels, Some(&truth))
@@ -84,6 +86,14 @@ pub(crate) fn load(config: &CellConfig) -> Result<Vec<PreparedCase>, RunError> {
         Ok(PreparedCase { id: case.id, subject: case.subject, group, prepared, truth, annotated })
     };
     used.par_iter().map(prepare).collect()
+}
+
+/// The first channel of a case, as it came.
+pub(crate) fn first_channel(config: &CellConfig, id: &str) -> Result<Image, RunError> {
+    let source = Source::open(&config.data)?;
+    let index = source.members().iter().position(|(case, _)| case == id);
+    let (mut case, _) = source.load(index.ok_or_else(|| CaseError::UnknownCase { case: id.to_owned() })?)?;
+    Ok(case.channels.swap_remove(0))
 }
 
 /// Who is trained on and who is held out in the cell's fold.

@@ -24,7 +24,8 @@ pub(crate) const CHECKPOINT_FINAL: &str = "checkpoint_final.safetensors";
 /// Scores of the cell's held-out cases; written last, so a cell that has it is finished.
 const SCORES: &str = "cases.csv";
 const METRICS: &str = "metrics.csv";
-const PREDICTIONS: &str = "validation";
+/// Folder of predicted label maps.
+pub(crate) const PREDICTIONS: &str = "validation";
 
 /// Iterations between two checkpoints.
 const CHECKPOINT_EVERY: usize = 200;

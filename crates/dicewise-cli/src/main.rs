@@ -4,11 +4,14 @@ mod cases;
 mod cell;
 mod metrics;
 mod network;
+mod overlay;
+mod predict;
 mod progress;
 mod run;
 mod run_error;
 mod score;
 mod source;
+mod train;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -33,6 +36,8 @@ fn main() -> ExitCode {
     }
     let done = match &args.command {
         Command::Run(args) => run::run(args, &stop),
+        Command::Train(args) => train::run(args, &stop),
+        Command::Predict(args) => predict::run(args, &stop),
         _ => todo!(),
     };
     match done {

@@ -18,6 +18,7 @@ use crate::args;
 use crate::cases::{self, PreparedCase};
 use crate::cell::{self, CellRun};
 use crate::network;
+use crate::overlay;
 use crate::progress::Display;
 use crate::run_error::RunError;
 
@@ -104,6 +105,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     }
     let scores = scores.into_inner().expect("all workers have ended");
     let table = write_results(&experiment, &scores, &out)?;
+    overlay::write(&experiment, &configs, &cases, &scores, &out)?;
     let terminal = std::io::stdout().is_terminal();
     let width = terminal.then(|| usize::from(console_width()));
     println!("\n{}", table.to_terminal(TerminalStyle { colour: colour_wanted(terminal), width }));
@@ -115,7 +117,7 @@ fn console_width() -> u16 {
     console::Term::stdout().size().1
 }
 
-fn holds_files(folder: &Path) -> Result<bool, RunError> {
+pub(crate) fn holds_files(folder: &Path) -> Result<bool, RunError> {
     match fs::read_dir(folder) {
         Ok(mut entries) => Ok(entries.next().is_some()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
@@ -163,7 +165,7 @@ fn write_results(experiment: &Experiment, scores: &[CaseScore], out: &Path) -> R
 }
 
 /// Mean DSC of each group and label, for the line of a finished cell.
-fn summary(scores: &[CaseScore]) -> String {
+pub(crate) fn summary(scores: &[CaseScore]) -> String {
     let keys: BTreeSet<(&str, &str)> = scores.iter().map(|s| (s.label.as_str(), s.group.as_str())).collect();
     let means = keys.into_iter().map(|(label, group)| {
         let dsc: Vec<f64> =

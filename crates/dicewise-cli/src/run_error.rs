@@ -11,7 +11,7 @@ use dicewise_data::preprocess::PreprocessError;
 use dicewise_data::presence::PresenceError;
 
 /// Why a training, a prediction or a run of an experiment failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub(crate) enum RunError {
     #[error("case {case} has no label map; remove it, or add the file")]
     NoLabels { case: String },
@@ -74,6 +74,7 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Volume(#[from] dicewise_eval::VolumeError),
     #[error(transparent)]
+    #[diagnostic(transparent)]
     Experiment(#[from] dicewise_experiment::ExperimentError),
 }
 
