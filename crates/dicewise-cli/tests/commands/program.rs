@@ -23,17 +23,22 @@ impl Outcome {
     /// Fails with everything that the program said unless the exit code is as expected.
     #[track_caller]
     pub(crate) fn exits_with(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self.assert_code(code);
         self
+    }
+
+    #[track_caller]
+    fn assert_code(&self, code: i32) {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
     }
 
     /// Bad input: exit code 2, nothing on standard output, and all of these on standard error.
     #[track_caller]
-    pub(crate) fn is_refused_with(self, words: &[&str]) {
-        let refused = self.exits_with(2);
-        assert_eq!(refused.stdout, "");
+    pub(crate) fn is_refused_with(&self, words: &[&str]) {
+        self.assert_code(2);
+        assert_eq!(self.stdout, "");
         for word in words {
-            assert!(refused.stderr.contains(word), "{word:?} is not in\n{}", refused.stderr);
+            assert!(self.stderr.contains(word), "{word:?} is not in\n{}", self.stderr);
         }
     }
 

@@ -32,7 +32,8 @@ fn every_case_that_cannot_be_scored_is_named() {
     let dataset = names.iter().fold(Dataset::new(), |dataset, case| dataset.case(case, &[(1, 10), (2, 4)]));
     let predictions = Predictions::new().case("sound", &[(1, 10)]).case("label", &[(1, 10), (9, 2)]);
     let mut moved = grid();
-    moved.affine[0][3] = 5.0;
+    // Half a voxel.
+    moved.affine[0][3] = 0.05;
     write_labels_on(&predictions.file("affine"), moved, &[(1, 10)]);
     write_labels_on(&predictions.file("shape"), Grid::axis_aligned([4, 5, 7], SPACING), &[(1, 10)]);
     fs::write(predictions.file("torn"), [0x1f, 0x8b, 8, 0]).unwrap();
@@ -40,7 +41,7 @@ fn every_case_that_cannot_be_scored_is_named() {
     let mut words: Vec<&str> = files.iter().map(|file| file.to_str().unwrap()).collect();
     words.extend([
         "4 of 5 cases cannot be scored; nothing was written",
-        "lies 5.000 mm away",
+        "lies 0.050 mm away",
         "holds label 9 (2 voxels), which is not declared; declared: 0, 1, 2",
         "has shape [4, 5, 7]",
         "[4, 5, 6]",
