@@ -1,0 +1,137 @@
+//! `dicewise explain`: what a Dice loss teaches on present, empty and missing maps.
+mod named;
+
+use std::process::ExitCode;
+
+use dicewise::explain::{Explanation, Scenario, Verdict};
+use dicewise::{DiceError, DiceLoss, Shape, heuristic_epsilon};
+use miette::IntoDiagnostic;
+use serde_json::{Value, json};
+
+use self::named::Named;
+use crate::{args, failure, stdout};
+
+pub(crate) fn run(args: &args::Explain) -> miette::Result<ExitCode> {
+    let loss = Loss::of(args)?;
+    let explanation = loss.explain(args, args.batch_size)?;
+    // Φ decides over the batch: what a loss does may change with its size.
+    let other_batch = if args.batch_size == 1 { 2 } else { 1 };
+    let other = loss.explain(args, other_batch)?;
+    match args.json {
+        true => stdout::print_json(&to_json(args, &explanation, (other_batch, &other)))?,
+        false => {
+            let batch_size = match other.on_empty == explanation.on_empty {
+                true => format!("With B = {other_batch} it is the same."),
+                false => format!("With B = {other_batch} the loss {}.", on_empty_label(other.on_empty)),
+            };
+            stdout::print(&format!("{explanation}\n{batch_size}\n"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The loss that the command line asks about.
+enum Loss {
+    Named(Named),
+    SpelledOut { partition: dicewise::Partition, epsilon: args::Epsilon },
+}
+
+impl Loss {
+    fn of(args: &args::Explain) -> miette::Result<Self> {
+        match (&args.name, args.partition, args.epsilon) {
+            (Some(name), _, _) => Ok(Self::Named(name.parse::<Named>()?)),
+            (None, Some(partition), Some(epsilon)) => {
+                Ok(Self::SpelledOut { partition: symbol(partition), epsilon })
+            }
+            // Clap asks for a name, or for both of the others.
+            _ => Err(miette::miette!(help = "see `dicewise explain --help`", "no loss to explain")),
+        }
+    }
+
+    fn explain(&self, args: &args::Explain, batch_size: usize) -> miette::Result<Explanation> {
+        let scenario = Shape::new(batch_size, args.classes, args.voxels)
+            .and_then(|shape| Scenario::new(shape, args.object as f64))
+            .map_err(|error| {
+                let remedy = remedy(&error, args);
+                failure::with_remedy(error, remedy)
+            })?;
+        match self {
+            Self::Named(named) => named.explain(&scenario).into_diagnostic(),
+            Self::SpelledOut { partition, epsilon } => {
+                let epsilon = match epsilon {
+                    args::Epsilon::Voxels(voxels) => *voxels,
+                    args::Epsilon::Heuristic => {
+                        heuristic_epsilon(scenario.object_size()).into_diagnostic()?
+                    }
+                };
+                dicewise::Epsilon::uniform(epsilon)
+                    .and_then(|epsilon| DiceLoss::new(*partition, epsilon))
+                    .and_then(|loss| dicewise::explain::explain(&loss, &scenario))
+                    .into_diagnostic()
+            }
+        }
+    }
+}
+
+/// Flags are told apart from what the loss crate calls them.
+fn remedy(error: &DiceError, args: &args::Explain) -> Option<String> {
+    let objects = args.classes.saturating_sub(1).max(1);
+    match error {
+        DiceError::Domain { .. } => Some(format!(
+            "--object {} in each of {objects} classes does not fit into --voxels {}: lower it, or raise --voxels",
+            args.object, args.voxels
+        )),
+        DiceError::ShapeTooLarge { .. } => Some("lower --batch-size, --classes or --voxels".to_owned()),
+        _ => None,
+    }
+}
+
+fn symbol(partition: args::Partition) -> dicewise::Partition {
+    match partition {
+        args::Partition::I => dicewise::Partition::ImageWise,
+        args::Partition::Ci => dicewise::Partition::ClassWise,
+        args::Partition::Bi => dicewise::Partition::BatchWise,
+        args::Partition::Bci => dicewise::Partition::AllWise,
+    }
+}
+
+fn on_empty_label(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ignores => "ignores an empty label",
+        Verdict::InBetween => "learns a little from an empty label",
+        Verdict::Learns => "learns from an empty label",
+    }
+}
+
+fn to_json(args: &args::Explain, explanation: &Explanation, other: (usize, &Explanation)) -> Value {
+    let (other_batch, other) = other;
+    json!({
+        "name": args.name,
+        "loss": explanation.loss,
+        "scenario": {
+            "text": explanation.scenario,
+            "batch_size": args.batch_size,
+            "classes": args.classes,
+            "voxels": args.voxels,
+            "object": args.object,
+        },
+        "derivative": {
+            "present": { "inside": explanation.present.inside, "outside": explanation.present.outside },
+            "empty": explanation.empty,
+            "missing": explanation.missing,
+        },
+        "push_on_empty": explanation.push_on_empty(),
+        "missing_is_background": explanation.missing_is_background,
+        "on_empty": word(explanation.on_empty),
+        "on_missing": word(explanation.on_missing),
+        "other_batch_size": { "batch_size": other_batch, "on_empty": word(other.on_empty) },
+    })
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ignores => "ignores",
+        Verdict::InBetween => "in_between",
+        Verdict::Learns => "learns",
+    }
+}

@@ -1,0 +1,19 @@
+//! Results go to standard output, all else to standard error.
+use std::io::{self, Write};
+
+use miette::IntoDiagnostic;
+
+/// Prints a result. A reader that has seen enough (`| head`) is no error.
+pub(crate) fn print(text: &str) -> miette::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.into_diagnostic(),
+    }
+}
+
+/// Prints a result as JSON.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> miette::Result<()> {
+    let text = serde_json::to_string_pretty(value).into_diagnostic()?;
+    print(&format!("{text}\n"))
+}

@@ -1,0 +1,18 @@
+//! The program as users call it: exit codes, what it prints, which files it writes.
+
+/// Defects, missing and empty labels of a dataset.
+mod check;
+/// Small datasets and label maps with known sizes.
+mod dataset;
+/// Scores of predictions.
+mod evaluate;
+/// Losses by name and spelled out.
+mod explain;
+/// Predicted label maps, and the scores of them.
+mod predictions;
+/// The program and what it said.
+mod program;
+/// Scans, where DICEWISE_DATA says that there are some.
+mod real_data;
+/// Predictions that cannot be scored, and results that are not written over.
+mod unscored;
