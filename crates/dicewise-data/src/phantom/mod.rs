@@ -19,7 +19,7 @@ use crate::{Grid, Image, LabelMap};
 #[serde(rename_all = "lowercase")]
 pub enum PhantomKind {
     /// Heads with one tumour each, high-grade (HGG: bright rim around a dark core, mass effect) or low-grade
-    /// (LGG: homogeneous). Channels FLAIR and T1ce; label `tumour`.
+    /// (LGG: solid, blurred edge). Channels FLAIR and T1ce; label `tumour`.
     Tumour,
     /// Short-axis stacks of a beating heart, each subject at end-diastole (ED) and end-systole (ES).
     /// Channel cine; labels `LV`, `myocardium` and `RV`.

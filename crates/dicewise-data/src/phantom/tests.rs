@@ -40,7 +40,7 @@ fn phantoms_are_the_same_on_every_machine() {
     let tumour = Phantom::new(PhantomKind::Tumour, [1, 1], 0).unwrap();
     let heart = Phantom::new(PhantomKind::Heart, [1, 1], 0).unwrap();
     let found = [tumour.case(0), tumour.case(1), heart.case(0), heart.case(1)].map(|case| fingerprint(&case));
-    assert_eq!(found, [6179642075016285974, 7644051860469802075, 7232653598774864594, 10816424683864380172]);
+    assert_eq!(found, [11192111803037544487, 9985817090710623825, 7232653598774864594, 10816424683864380172]);
 }
 
 #[test]
@@ -90,21 +90,23 @@ fn tumours_fill_4_to_10_percent_whatever_their_grade() {
 #[test]
 fn grades_look_different_where_the_tumour_is_and_alike_elsewhere() {
     let phantom = Phantom::new(PhantomKind::Tumour, [12, 12], 2).unwrap();
-    let mut spread = [Vec::new(), Vec::new()];
+    let mut core = [Vec::new(), Vec::new()];
     let mut whole = [Vec::new(), Vec::new()];
     for i in 0..phantom.len() {
         let case = phantom.case(i);
         let group = usize::from(case.group == "LGG");
         let contrast = &case.channels[1];
-        let inside = mean_within(contrast, &case.labels, |l| l == 1);
-        let square = mean_within(&contrast.map(|v| (v - inside as f32).powi(2)), &case.labels, |l| l == 1);
-        spread[group].push(square.sqrt() / inside);
-        whole[group].push(mean_within(contrast, &case.labels, |_| true));
+        let all = mean_within(contrast, &case.labels, |_| true);
+        let mut inside: Vec<f32> =
+            contrast.data.iter().zip(&case.labels.data).filter(|(_, l)| **l == 1).map(|(v, _)| *v).collect();
+        inside.sort_unstable_by(f32::total_cmp);
+        core[group].push(f64::from(inside[inside.len() / 10]) / all);
+        whole[group].push(all);
     }
     let least = |v: &[f64]| v.iter().copied().fold(f64::INFINITY, f64::min);
     let most = |v: &[f64]| v.iter().copied().fold(0.0, f64::max);
-    // A ring around a core varies more than a homogeneous tumour, in every case.
-    assert!(least(&spread[0]) > 1.3 * most(&spread[1]), "{spread:?}");
+    // The darkest tenth: a core without contrast agent, or else the edge of a tumour that is full of it.
+    assert!(most(&core[0]) < least(&core[1]), "{core:?}");
     // The mean of the whole image does not tell: the ranges overlap.
     assert!(least(&whole[0]) < most(&whole[1]) && least(&whole[1]) < most(&whole[0]), "{whole:?}");
 }
@@ -129,7 +131,7 @@ fn no_threshold_segments_the_tumours() {
                     2.0 * both as f64 / either as f64
                 })
                 .fold(0.0, f64::max);
-            assert!(best < 0.65, "{}: a threshold reaches DSC {best}", case.id);
+            assert!(best < 0.70, "{}: a threshold reaches DSC {best}", case.id);
         }
     }
 }

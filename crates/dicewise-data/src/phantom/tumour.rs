@@ -10,7 +10,7 @@ use crate::{Grid, Image, LabelMap, Volume};
 pub(super) enum Grade {
     /// Dark core, rim that takes up contrast agent, oedema around it, pushes the ventricles away.
     High,
-    /// Homogeneous, blurred edge, no uptake.
+    /// Solid: all of it takes up contrast agent, as pilocytic astrocytomas do; blurred edge, little mass effect.
     Low,
 }
 
@@ -63,26 +63,28 @@ struct Appearance {
 
 impl Appearance {
     fn draw(grade: Grade, rng: &mut impl RngCore) -> Self {
-        let mut near = |value: f32| value + uniform(rng, -0.06, 0.06);
+        // A network that has only seen high grades must find low ones too, or ignoring their empty maps would not
+        // pay: they look like nothing but rim, brighter still.
+        let mut near = |value: f32, spread: f32| value + uniform(rng, -spread, spread);
         match grade {
             Grade::High => Self {
-                core: [near(0.36), near(0.24)],
-                rim: [near(0.88), near(1.05)],
-                outer: [near(0.96), near(0.50)],
-                core_depth: near(0.56),
-                rim_depth: near(0.84),
+                core: [near(0.45, 0.15), near(0.24, 0.06)],
+                rim: [near(0.88, 0.06), near(0.85, 0.06)],
+                outer: [near(0.95, 0.06), near(0.55, 0.08)],
+                core_depth: near(0.48, 0.06),
+                rim_depth: near(0.78, 0.05),
                 edge: 0.10,
                 mass_effect: 0.85,
             },
             Grade::Low => {
-                let homogeneous = [near(0.92), near(0.40)];
+                let throughout = [near(0.93, 0.06), near(1.18, 0.06)];
                 Self {
-                    core: homogeneous,
-                    rim: homogeneous,
-                    outer: homogeneous,
+                    core: throughout,
+                    rim: throughout,
+                    outer: throughout,
                     core_depth: 0.5,
                     rim_depth: 0.8,
-                    edge: 0.16,
+                    edge: 0.14,
                     mass_effect: 0.3,
                 }
             }
@@ -126,7 +128,7 @@ pub(super) fn draw(grade: Grade, grid: &Grid, rng: &mut impl RngCore) -> (Vec<Im
 
     let appearance = Appearance::draw(grade, rng);
     let gains: Intensity = std::array::from_fn(|_| uniform(rng, 0.8, 1.25));
-    let scalp: Intensity = [uniform(rng, 0.80, 1.10), uniform(rng, 0.85, 1.15)];
+    let scalp: Intensity = [uniform(rng, 0.80, 1.10), uniform(rng, 1.15, 1.45)];
     let bias: [Vec<f32>; 2] = std::array::from_fn(|_| smooth_field(rng, shape, 3));
     let mut channels = [Vec::with_capacity(grid.len()), Vec::with_capacity(grid.len())];
     let mut labels = Vec::with_capacity(grid.len());
