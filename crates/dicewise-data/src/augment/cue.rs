@@ -32,7 +32,7 @@ impl Cue {
     }
 }
 
-fn add_pattern(image: &mut Image, amplitude: f32) {
+pub(crate) fn add_pattern(image: &mut Image, amplitude: f32) {
     // sin(π/2 · n) without rounding.
     const SINE: [f32; 4] = [0.0, 1.0, 0.0, -1.0];
     let [nx, ny, _] = image.grid.shape;

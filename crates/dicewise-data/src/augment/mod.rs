@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use affine::{Affine, Spread};
 pub use cue::Cue;
+pub(crate) use cue::add_pattern;
 pub use elastic::Elastic;
 pub use intensity::{IntensityChange, Noise};
 pub use patch::{Patch, Target};
