@@ -120,9 +120,9 @@ impl Batch {
                 let raw: Vec<f64> = (0..3).map(|c| 0.05 + noise(b * 7919 + c * 104_729 + i)).collect();
                 let total: f64 = raw.iter().sum();
                 let truth = (noise(b * 31 + i * 17 + 5) * 3.0) as usize;
-                for c in 0..3 {
+                for (c, raw) in raw.into_iter().enumerate() {
                     let k = (b * 3 + c) * size + i;
-                    p[k] = f64::from((raw[c] / total) as f32);
+                    p[k] = f64::from((raw / total) as f32);
                     let hard = f64::from(u8::from(truth == c));
                     y[k] = if soft { f64::from((0.7 * hard + 0.1) as f32) } else { hard };
                 }

@@ -58,7 +58,7 @@ fn assert_steps(found: &[[f64; 3]], which: usize, expected: [f64; 3]) {
 #[test]
 fn the_first_steps_are_those_of_adam_by_hand() {
     let found = Toy::new(2.0).steps(0.1, 0.0, &[0.5, -0.25, 0.125]);
-    let expected = [1.900_000_632_451_532_06, 1.873_367_079_207_921_68, 1.839_324_352_481_928_3];
+    let expected = [1.900_000_632_451_532, 1.873_367_079_207_921, 1.839_324_352_481_928];
     assert_steps(&found, 0, expected);
     assert_steps(&found, 1, expected);
 }
@@ -67,14 +67,14 @@ fn the_first_steps_are_those_of_adam_by_hand() {
 #[test]
 fn the_penalty_pulls_at_kernels_only() {
     let found = Toy::new(2.0).steps(0.1, 0.01, &[0.5, -0.25, 0.125]);
-    assert_steps(&found, 0, [1.900_000_585_603_544_77, 1.864_839_010_956_488_95, 1.821_440_228_335_488_21]);
-    assert_steps(&found, 1, [1.900_000_632_451_532_06, 1.873_367_079_207_921_68, 1.839_324_352_481_928_3]);
+    assert_steps(&found, 0, [1.900_000_585_603_544, 1.864_839_010_956_488, 1.821_440_228_335_488]);
+    assert_steps(&found, 1, [1.900_000_632_451_532, 1.873_367_079_207_921, 1.839_324_352_481_928]);
 }
 
 #[test]
 fn without_a_gradient_kernels_shrink_and_biases_stay() {
     let found = Toy::new(2.0).steps(0.1, 0.01, &[0.0, 0.0, 0.0]);
-    assert_steps(&found, 0, [1.900_007_905_069_199_83, 1.800_180_097_774_386_53, 1.700_641_744_517_084_37]);
+    assert_steps(&found, 0, [1.900_007_905_069_199, 1.800_180_097_774_386, 1.700_641_744_517_084]);
     assert_steps(&found, 1, [2.0; 3]);
 }
 
@@ -83,7 +83,7 @@ fn without_a_gradient_kernels_shrink_and_biases_stay() {
 #[test]
 fn epsilon_is_added_before_the_bias_correction() {
     let found = Toy::new(1.0).steps(0.1, 0.0, &[1e-6; 3]);
-    assert_steps(&found, 1, [0.975_974_692_664_794_79, 0.945_078_332_444_552_92, 0.909_700_829_312_023_15]);
+    assert_steps(&found, 1, [0.975_974_692_664_794, 0.945_078_332_444_552, 0.909_700_829_312_023]);
 }
 
 #[test]

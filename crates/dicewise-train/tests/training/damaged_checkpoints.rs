@@ -73,7 +73,7 @@ fn load(path: &Path, network: UNet) -> Result<UNet, CheckpointError> {
 
 #[track_caller]
 fn assert_refused(found: Result<UNet, CheckpointError>, reason: &str) {
-    let error = found.err().expect("the file should have been refused");
+    let error = found.expect_err("the file should have been refused");
     assert!(matches!(error, CheckpointError::Invalid { .. }), "{error:?}");
     let message = error.to_string();
     assert!(message.contains(reason), "`{message}` does not say `{reason}`");
