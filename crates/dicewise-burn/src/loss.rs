@@ -43,11 +43,12 @@ impl SoftDiceLoss {
     ///
     /// # Shapes
     /// - prediction: `[B, C, …]`, probabilities
-    /// - target: `[B, C, …]`, values in [0, 1]; no gradient flows into it
+    /// - target: `[B, C, …]`, values in [0, 1], converted to the prediction's precision; no gradient flows into it
     ///
     /// # Errors
-    /// Prediction and target of different shapes; on the CPU backend, values that are not finite or outside [0, 1];
-    /// on other backends, sums that are not finite; and what [`DiceLoss::terms`] refuses.
+    /// Prediction and target of different shapes; in f32 on the CPU backend, values that are not finite or outside
+    /// [0, 1]; elsewhere, where only sums reach the host, sums that are not finite or that values in [0, 1] cannot
+    /// have; and what [`DiceLoss::terms`] refuses.
     pub fn forward<const D: usize>(
         &self,
         prediction: Tensor<D>,
@@ -58,12 +59,12 @@ impl SoftDiceLoss {
         if prediction.dims() != found {
             return Err(DiceError::Length {
                 argument: "dense target",
-                shape: format!("{:?}", prediction.dims()),
+                shape: format!("{:?} of the prediction (the target's is {found:?})", prediction.dims()),
                 expected: shape.elements(),
                 found: found.iter().product(),
             });
         }
-        let target = target.detach();
+        let target = target.detach().cast(prediction.dtype());
         let sums = self.sums(&prediction, &target, shape)?;
         let terms = self.loss.terms(&sums, presence)?;
         let loss = terms.loss;
@@ -106,6 +107,8 @@ impl SoftDiceLoss {
         };
         let overlap = host(y.clone() * p.clone());
         let sums = DiceSums::from_parts(batch, classes, overlap, host(y.clone()), host(p.clone()))?;
+        check_range("sum of the prediction", sums.prediction(), shape)?;
+        check_range("sum of the target", sums.target(), shape)?;
         if !self.loss.missing_labels().is_marginal() {
             return Ok(sums);
         }
@@ -118,6 +121,20 @@ fn shape<const D: usize>(prediction: &Tensor<D>) -> Result<Shape, DiceError> {
     let dims = prediction.dims();
     let (batch, classes) = (dims.first().copied().unwrap_or(0), dims.get(1).copied().unwrap_or(0));
     Shape::new(batch, classes, dims.iter().skip(2).product())
+}
+
+/// Sums over maps of values in [0, 1] lie between 0 and I, up to the rounding that single values are allowed.
+fn check_range(argument: &'static str, sums: &[f64], shape: Shape) -> Result<(), DiceError> {
+    let voxels = shape.voxels() as f64;
+    match sums.iter().find(|&&sum| sum < -1e-4 * voxels || sum > (1.0 + 1e-4) * voxels) {
+        None => Ok(()),
+        Some(&value) => Err(DiceError::Domain {
+            argument,
+            value,
+            accepted: "over one map it must lie between 0 and the number of voxels; if these are logits, apply \
+                       softmax or sigmoid first",
+        }),
+    }
 }
 
 /// The tensor's memory, if it is an f32 tensor of Burn's CPU backend.

@@ -156,6 +156,9 @@ impl Running {
         for (state, new) in [(&self.mean, mean), (&self.variance, variance)] {
             let old = state.value_sync().to_device(&new.device());
             state.update((old * BATCH_MOMENTUM + new * (1.0 - BATCH_MOMENTUM)).detach());
+            // An update only counts from the next synchronisation on; a checkpoint, which does not ask for one,
+            // would be one iteration behind.
+            state.value_sync();
         }
     }
 }

@@ -136,7 +136,8 @@ pub fn load<M: Module>(
         tensors.insert(name, (view.shape().to_vec(), values));
     }
 
-    let mut loader = Loader { path: Path::default(), tensors, problem: None, device: None };
+    let mut loader =
+        Loader { path: Path::default(), tensors, sizes: BTreeMap::new(), problem: None, device: None };
     let network = network.map(&mut loader);
     if let Some(problem) = loader.problem {
         return Err(invalid(problem));
@@ -145,7 +146,11 @@ pub fn load<M: Module>(
     adam.step = header.adam_step;
     let device = loader.device.unwrap_or_default();
     let mut first: BTreeMap<String, Tensor<1>> = BTreeMap::new();
-    for (name, (_, values)) in loader.tensors {
+    for (name, (shape, values)) in loader.tensors {
+        let parameter = name.strip_prefix("adam.first.").or_else(|| name.strip_prefix("adam.second."));
+        if parameter.is_some_and(|parameter| loader.sizes.get(parameter) != Some(&values.len())) {
+            return Err(invalid(format!("tensor {name} has shape {shape:?}, unlike what it is a moment of")));
+        }
         let tensor = |values: Vec<f32>| Tensor::<1>::from_floats(values.as_slice(), &device);
         if let Some(name) = name.strip_prefix("adam.first.") {
             first.insert(name.to_string(), tensor(values));
@@ -156,6 +161,9 @@ pub fn load<M: Module>(
         } else {
             return Err(invalid(format!("unexpected tensor {name}")));
         }
+    }
+    if let Some(name) = first.keys().next() {
+        return Err(invalid(format!("adam.second.{name} is missing")));
     }
     Ok((network, adam, header.progress))
 }
@@ -190,6 +198,8 @@ fn named_tensors<M: Module>(network: &M) -> Named {
 struct Loader {
     path: Path,
     tensors: Named,
+    /// Values in each of the network's tensors.
+    sizes: BTreeMap<String, usize>,
     problem: Option<String>,
     device: Option<Device>,
 }
@@ -215,6 +225,7 @@ impl ModuleMapper for Loader {
                 .get_or_insert(format!("tensor {name} has shape {shape:?}, the network {expected:?}"));
             return param;
         }
+        self.sizes.insert(self.path.name(), values.len());
         let trainable = param.is_require_grad();
         let (id, old, mapper) = param.consume();
         let device = old.device();

@@ -28,6 +28,14 @@ pub enum TrainError {
         /// Why.
         source: DiceError,
     },
+    /// The loss refused a validation batch.
+    #[error("validation after iteration {iteration}: {source}")]
+    Validation {
+        /// Counted from one.
+        iteration: usize,
+        /// Why.
+        source: DiceError,
+    },
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

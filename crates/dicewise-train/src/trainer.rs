@@ -62,7 +62,7 @@ pub struct TrainingConfig {
     pub warm_up: Option<(usize, DiceLoss)>,
     /// Validate (and let the schedule observe) every so many iterations; 0 is never.
     pub validate_every: usize,
-    /// Where to save the training, and after how many iterations each time.
+    /// Where to save the training, and after how many iterations each time; 0 is only at the end.
     pub checkpoint: Option<(PathBuf, usize)>,
     /// Where to save the training with the lowest validation loss.
     pub best_checkpoint: Option<PathBuf>,
@@ -168,11 +168,11 @@ impl Trainer {
                 return Ok(Outcome::Interrupted);
             }
             let mut step = self.step(training, &mut detector)?;
-            if let Some(warning) = detector.take() {
+            while let Some(warning) = detector.take() {
                 observer.empty_class(&warning);
             }
             let every = self.config.validate_every;
-            if every > 0 && step.iteration % every == 0 && validation.cases() > 0 {
+            if step.iteration.is_multiple_of(every) && validation.cases() > 0 {
                 let loss = self.validate(validation)?;
                 step.validation_loss = Some(loss);
                 if self.progress.best_validation.is_none_or(|best| loss < best) {
@@ -182,7 +182,8 @@ impl Trainer {
                 self.progress.stopped = self.config.schedule.observe(&mut self.progress.schedule, loss);
             }
             observer.step(&step);
-            if self.config.checkpoint.as_ref().is_some_and(|(_, every)| step.iteration % every == 0) {
+            if self.config.checkpoint.as_ref().is_some_and(|&(_, every)| step.iteration.is_multiple_of(every))
+            {
                 self.save(latest.as_deref())?;
             }
         }
@@ -215,8 +216,9 @@ impl Trainer {
             _ => &self.config.loss,
         };
         let batch = Batch::new(&samples, training.shape(), &self.device);
-        let value =
-            batch.loss(&self.network, self.config.output, loss).map_err(|source| self.failed(source))?;
+        let value = batch
+            .loss(&self.network, self.config.output, loss)
+            .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
         if !value.loss.is_finite() {
             return Err(TrainError::NonFiniteLoss { iteration: iteration + 1, value: value.loss });
         }
@@ -228,6 +230,7 @@ impl Trainer {
         self.progress.iteration += 1;
         Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None })
     }
+
     /// The order of the cases in an epoch: a fresh permutation, a function of seed and epoch alone.
     fn order(&self, epoch: u64, cases: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..cases).collect();
@@ -247,15 +250,11 @@ impl Trainer {
             let batch = Batch::new(&samples, validation.shape(), &device);
             let value = batch
                 .loss(&network, self.config.output, &self.config.loss)
-                .map_err(|source| self.failed(source))?;
+                .map_err(|source| TrainError::Validation { iteration: self.progress.iteration, source })?;
             total += value.loss * chunk.len() as f64;
         }
         let penalty = if self.config.l2 > 0.0 { self.config.l2 * kernel_square_sum(&network) } else { 0.0 };
         Ok(total / cases.len() as f64 + penalty)
-    }
-
-    fn failed(&self, source: DiceError) -> TrainError {
-        TrainError::Loss { iteration: self.progress.iteration + 1, source }
     }
 }
 
