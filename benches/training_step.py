@@ -125,8 +125,11 @@ def memory_mib(field):
 
 def build():
     # With the program, so that dependencies keep the features it was built with.
-    command = "cargo build --release --example training_step -p dicewise-train -p dicewise-cli --message-format json"
-    built = subprocess.run(command.split(), cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+    command = "cargo build --release --example training_step -p dicewise-train -p dicewise-cli"
+    command = [*command.split(), "--message-format", "json-render-diagnostics"]
+    built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if built.returncode:
+        sys.exit("the example does not build")
     messages = map(json.loads, built.stdout.splitlines())
     return next(m["executable"] for m in messages if m.get("target", {}).get("name") == "training_step")
 
