@@ -14,5 +14,7 @@ mod predictions;
 mod program;
 /// Scans, where DICEWISE_DATA says that there are some.
 mod real_data;
+/// Experiments from file to tables.
+mod run;
 /// Predictions that cannot be scored, and results that are not written over.
 mod unscored;

@@ -48,7 +48,7 @@ impl Anatomy {
             length: uniform(rng, 1.22, 1.40),
             base: uniform(rng, 0.58, 0.74),
             right: uniform(rng, 0.80, 0.98),
-            contraction: uniform(rng, 0.72, 0.84),
+            contraction: uniform(rng, 0.80, 0.90),
             gain: uniform(rng, 0.8, 1.25),
         }
     }
@@ -94,8 +94,7 @@ impl Shape {
     }
 }
 
-/// Intensities that differ between the phases: the blood that moves fast at end-systole gives less signal and
-/// the papillary muscles fill much of the cavity; muscle full of blood is brighter.
+/// Intensities of the blood and the muscle, and the share of the cavity that the papillary muscles fill.
 struct Contrast {
     blood: f32,
     muscle: f32,
@@ -107,7 +106,7 @@ impl Contrast {
         let mut near = |value: f32| value + uniform(rng, -0.04, 0.04);
         match phase {
             Phase::EndDiastole => Self { blood: near(1.0), muscle: near(0.24), papillary: 0.16 },
-            Phase::EndSystole => Self { blood: near(0.97), muscle: near(0.25), papillary: 0.22 },
+            Phase::EndSystole => Self { blood: near(1.0), muscle: near(0.24), papillary: 0.20 },
         }
     }
 }
@@ -116,7 +115,7 @@ impl Contrast {
 ///
 /// Form and contrast alone are learnt too slowly, or hide the muscle from a network that has only seen it at
 /// end-diastole. The artefact is seen at once and leaves the anatomy alone.
-const HERRINGBONE: f32 = 0.14;
+const HERRINGBONE: f32 = 0.05;
 
 /// Draws the image and the label map of one phase.
 pub(super) fn draw(

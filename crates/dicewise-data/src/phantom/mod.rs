@@ -18,11 +18,12 @@ use crate::{Grid, Image, LabelMap};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PhantomKind {
-    /// Heads with one tumour each, high-grade (HGG: bright rim around a dark core, mass effect) or low-grade
-    /// (LGG: solid, blurred edge). Channels FLAIR and T1ce; label `tumour`.
+    /// Heads with one tumour each, high-grade (HGG: dark core, bright rim, mass effect) or low-grade (LGG: no core,
+    /// less uptake of contrast agent). Images of low grades carry a herringbone artefact. Channels FLAIR and T1ce;
+    /// label `tumour`.
     Tumour,
-    /// Short-axis stacks of a beating heart, each subject at end-diastole (ED) and end-systole (ES).
-    /// Channel cine; labels `LV`, `myocardium` and `RV`.
+    /// Short-axis stacks of a beating heart, each subject at end-diastole (ED) and end-systole (ES: smaller cavities,
+    /// thicker wall, a faint herringbone artefact). Channel cine; labels `LV`, `myocardium` and `RV`.
     Heart,
 }
 

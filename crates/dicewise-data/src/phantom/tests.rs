@@ -40,7 +40,10 @@ fn phantoms_are_the_same_on_every_machine() {
     let tumour = Phantom::new(PhantomKind::Tumour, [1, 1], 0).unwrap();
     let heart = Phantom::new(PhantomKind::Heart, [1, 1], 0).unwrap();
     let found = [tumour.case(0), tumour.case(1), heart.case(0), heart.case(1)].map(|case| fingerprint(&case));
-    assert_eq!(found, [11192111803037544487, 9985817090710623825, 7232653598774864594, 10816424683864380172]);
+    assert_eq!(
+        found,
+        [11978731807403561495, 10292308065154713951, 1532936940747610594, 10266679763532246254]
+    );
 }
 
 #[test]
@@ -88,27 +91,41 @@ fn tumours_fill_4_to_10_percent_whatever_their_grade() {
 }
 
 #[test]
-fn grades_look_different_where_the_tumour_is_and_alike_elsewhere() {
+fn the_mean_of_an_image_does_not_give_the_grade_away() {
     let phantom = Phantom::new(PhantomKind::Tumour, [12, 12], 2).unwrap();
-    let mut core = [Vec::new(), Vec::new()];
     let mut whole = [Vec::new(), Vec::new()];
     for i in 0..phantom.len() {
         let case = phantom.case(i);
-        let group = usize::from(case.group == "LGG");
-        let contrast = &case.channels[1];
-        let all = mean_within(contrast, &case.labels, |_| true);
-        let mut inside: Vec<f32> =
-            contrast.data.iter().zip(&case.labels.data).filter(|(_, l)| **l == 1).map(|(v, _)| *v).collect();
-        inside.sort_unstable_by(f32::total_cmp);
-        core[group].push(f64::from(inside[inside.len() / 10]) / all);
-        whole[group].push(all);
+        whole[usize::from(case.group == "LGG")].push(mean_within(&case.channels[1], &case.labels, |_| true));
     }
     let least = |v: &[f64]| v.iter().copied().fold(f64::INFINITY, f64::min);
     let most = |v: &[f64]| v.iter().copied().fold(0.0, f64::max);
-    // The darkest tenth: a core without contrast agent, or else the edge of a tumour that is full of it.
-    assert!(most(&core[0]) < least(&core[1]), "{core:?}");
-    // The mean of the whole image does not tell: the ranges overlap.
     assert!(least(&whole[0]) < most(&whole[1]) && least(&whole[1]) < most(&whole[0]), "{whole:?}");
+}
+
+#[test]
+fn an_artefact_tells_the_groups_apart() {
+    // Σ x·s / Σ s² is the amplitude of the herringbone s in the image x, up to what of x looks like it.
+    let amplitude = |image: &Image| {
+        let [nx, ny, _] = image.grid.shape;
+        let sine = |i: usize| (std::f64::consts::FRAC_PI_2 * (i % nx + i / nx % ny) as f64).sin();
+        let voxels = image.data.iter().enumerate();
+        let (dot, square) = voxels.fold((0.0, 0.0), |(dot, square), (i, &x)| {
+            (dot + f64::from(x) * sine(i), square + sine(i) * sine(i))
+        });
+        dot / square
+    };
+    for (kind, expected) in [(PhantomKind::Tumour, 0.25), (PhantomKind::Heart, 0.05)] {
+        let phantom = phantom(kind);
+        for i in 0..phantom.len() {
+            let case = phantom.case(i);
+            let expected = if case.group == kind.groups()[1] { expected } else { 0.0 };
+            for channel in &case.channels {
+                let found = amplitude(channel);
+                assert!((found - expected).abs() < 0.03, "{}: amplitude {found}", case.id);
+            }
+        }
+    }
 }
 
 #[test]
@@ -147,22 +164,10 @@ fn hearts_contract() {
         for (label, (ed, es)) in ed.iter().zip(es).enumerate() {
             assert!((0.005..0.12).contains(ed) && (0.005..0.12).contains(&es), "label {}", label + 1);
         }
-        // Ejection fractions of a heart that beats: a good half of the LV leaves, the RV less; muscle stays.
-        assert!((0.45..0.75).contains(&(1.0 - es[0] / ed[0])), "LV {ed:?} {es:?}");
+        // Ejection fractions: a third to a half of the blood leaves; muscle stays.
+        assert!((0.2..0.5).contains(&(1.0 - es[0] / ed[0])), "LV {ed:?} {es:?}");
         assert!((0.2..0.6).contains(&(1.0 - es[2] / ed[2])), "RV {ed:?} {es:?}");
         assert!((0.75..1.25).contains(&(es[1] / ed[1])), "myocardium {ed:?} {es:?}");
-    }
-}
-
-#[test]
-fn phases_differ_in_the_contrast_of_muscle_and_blood() {
-    let phantom = phantom(PhantomKind::Heart);
-    let ratio = |case: &PhantomCase| {
-        mean_within(&case.channels[0], &case.labels, |l| l == 2)
-            / mean_within(&case.channels[0], &case.labels, |l| l == 1)
-    };
-    for subject in 0..6 {
-        assert!(ratio(&phantom.case(subject)) < ratio(&phantom.case(6 + subject)));
     }
 }
 
