@@ -11,6 +11,9 @@ use crate::cases::{self, PreparedCase};
 use crate::cell::{PREDICTIONS, folder};
 use crate::run_error::RunError;
 
+/// A predicted slice and the DSC of the whole prediction.
+type Predicted = (Vec<bool>, Option<f64>);
+
 /// Voxels shown around the structure.
 const MARGIN: usize = 8;
 const TILE_PIXELS: usize = 220;
@@ -54,7 +57,7 @@ pub(crate) fn write(
         }
     }
     // A prediction a tile, kept until the figure is drawn.
-    let mut predictions: Vec<Vec<Option<(Vec<bool>, Option<f64>)>>> = Vec::new();
+    let mut predictions: Vec<Vec<Option<Predicted>>> = Vec::new();
     for &(labelling, batch_size) in &rows {
         let mut row = Vec::new();
         for &setting in &settings {

@@ -47,7 +47,7 @@ impl CaseSource {
                 return Err(RunError::SizesDiffer { case: case.id.clone(), found: sees, expected });
             }
             let divisor = config.network.architecture.divisor();
-            if (0..3).any(|axis| sees[axis] % divisor[axis] != 0) {
+            if (0..3).any(|axis| !sees[axis].is_multiple_of(divisor[axis])) {
                 return Err(RunError::NotDivisible { case: case.id.clone(), found: sees, divisor });
             }
             patches.push(patch);

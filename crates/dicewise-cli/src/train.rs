@@ -94,7 +94,7 @@ fn config(args: &args::Train) -> Result<CellConfig, RunError> {
     };
     let divisor = architecture.divisor();
     let patch = args.patch.map(|args::Shape(size)| size);
-    if let Some(size) = patch.filter(|size| (0..3).any(|axis| size[axis] % divisor[axis] != 0)) {
+    if let Some(size) = patch.filter(|size| (0..3).any(|axis| !size[axis].is_multiple_of(divisor[axis]))) {
         return Err(RunError::Usage(format!(
             "--patch {},{},{}: the network halves images, so give multiples of {},{},{}",
             size[0], size[1], size[2], divisor[0], divisor[1], divisor[2]

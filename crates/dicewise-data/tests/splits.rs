@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use dicewise_data::dataset::{Case, CaseFiles, Dataset, Label, Layout};
+use dicewise_data::dataset::{CaseFiles, Dataset, Label, Layout};
 use dicewise_data::folds::{FoldError, HoldOut, hold_out, k_folds};
 use dicewise_data::presence::{Presence, PresenceError};
-use dicewise_data::{Grid, Volume};
 use proptest::prelude::*;
 
 fn files(subject: &str, group: &str) -> CaseFiles {
@@ -138,10 +137,15 @@ fn labels() -> Vec<Label> {
         .collect()
 }
 
-fn case(group: &str) -> Case {
-    let map = Volume::new(Grid::axis_aligned([4, 2, 1], [1.0; 3]), vec![0, 1, 2, 3, 2, 2, 0, 1]);
-    let (id, subject, group) = ("c".into(), "s".into(), Some(group.into()));
-    Case { id, subject, group, channels: vec![], labels: Some(map) }
+fn acdc(root: &std::path::Path) -> Dataset {
+    let cases = vec![files("A", "ED"), files("A", "ES")];
+    Dataset {
+        root: root.into(),
+        layout: Layout::Acdc,
+        channel_names: vec!["MR".into()],
+        labels: labels(),
+        cases,
+    }
 }
 
 #[test]

@@ -43,12 +43,12 @@ impl Anatomy {
             centre: [uniform(rng, 0.05, 0.22), uniform(rng, -0.12, 0.12)],
             turn: Rotation::from_half_tangent(uniform(rng, -0.25, 0.25)),
             slant: [uniform(rng, -0.12, 0.12), uniform(rng, -0.12, 0.12)],
-            radius: uniform(rng, 0.37, 0.45),
-            wall: uniform(rng, 0.15, 0.22),
+            radius: uniform(rng, 0.32, 0.39),
+            wall: uniform(rng, 0.21, 0.27),
             length: uniform(rng, 1.22, 1.40),
             base: uniform(rng, 0.58, 0.74),
             right: uniform(rng, 0.80, 0.98),
-            contraction: uniform(rng, 0.80, 0.90),
+            contraction: uniform(rng, 0.75, 0.85),
             gain: uniform(rng, 0.8, 1.25),
         }
     }
@@ -115,7 +115,7 @@ impl Contrast {
 ///
 /// Form and contrast alone are learnt too slowly, or hide the muscle from a network that has only seen it at
 /// end-diastole. The artefact is seen at once and leaves the anatomy alone.
-const HERRINGBONE: f32 = 0.05;
+const HERRINGBONE: f32 = 0.035;
 
 /// Draws the image and the label map of one phase.
 pub(super) fn draw(

