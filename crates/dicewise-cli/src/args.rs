@@ -80,7 +80,7 @@ pub(crate) struct Run {
 #[command(group = ArgGroup::new("loss").required(true).args(["setting", "partition"]))]
 #[command(after_help = "\
 Examples:
-  dicewise train DATA --out model --setting I --batch-size 2 --iterations 1000
+  dicewise train DATA --out model --setting BI --batch-size 2 --iterations 1000
   dicewise train acdc/training --layout acdc --out acdc-model --setting BI --batch-size 2 --iterations 1500 \
 --labels rv=1,myocardium=2,lv=3 --spacing-mm 1.5625,1.5625,2.5 --patch 64,64,16
   dicewise train DATA --out model --partition BI --epsilon 1e-7 --missing leaf --batch-size 2 --epochs 100")]

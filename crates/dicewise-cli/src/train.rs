@@ -36,6 +36,12 @@ pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, Run
         split.test.len(),
         args.out.display()
     ));
+    if ignores_empty_patches(&config) {
+        display.line(
+            "note: many patches do not show every structure, and this loss learns nothing from the empty maps there: \
+             it may find structures everywhere; BI with a batch of 2 or more, or I_eps, learns where there are none",
+        );
+    }
     let mut bar = display.cell(&config.cell.setting.name);
     let cell = CellRun {
         config: &config,
@@ -60,6 +66,15 @@ pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, Run
             Ok(ExitCode::from(INTERRUPTED))
         }
     }
+}
+
+/// Whether patches without a structure, whose labels are really empty, teach nothing: Φ = I with a small ε, or Φ = BI
+/// with a batch of one.
+fn ignores_empty_patches(config: &CellConfig) -> bool {
+    let setting = &config.cell.setting;
+    let alone = setting.partition == Partition::ImageWise
+        || (setting.partition == Partition::BatchWise && config.cell.batch_size == 1);
+    config.patch.is_some() && setting.missing == Missing::AsEmpty && !setting.epsilon.is_from_data() && alone
 }
 
 /// What the flags ask for, in the words of an experiment's cell.
