@@ -52,25 +52,24 @@ impl Member for PreparedCase {
 pub(crate) fn load(config: &CellConfig) -> Result<Vec<PreparedCase>, RunError> {
     let preprocessing = preprocessing(&config.preprocessing);
     let source = Source::open(&config.data)?;
+    let members = source.members();
     let groups = match &config.groups {
         None => None,
         Some(groups) => {
             let counts: Vec<_> = groups.assign.iter().map(|g| (g.group.clone(), g.count)).collect();
-            let subjects = source.members();
-            Some(deal_groups(subjects.iter().map(|(_, subject)| subject.as_str()), &counts, groups.seed)?)
+            Some(deal_groups(members.iter().map(|(_, subject)| subject.as_str()), &counts, groups.seed)?)
         }
     };
     let cue = config.groups.as_ref().and_then(|groups| groups.cue.as_ref());
     let cue = cue.map(|cue| Cue { group: cue.group.clone(), amplitude: cue.amplitude as f32 });
-    let used: Vec<usize> = source
-        .members()
+    let used: Vec<usize> = members
         .iter()
         .enumerate()
         .filter(|(_, (_, subject))| groups.as_ref().is_none_or(|groups| groups.contains_key(subject)))
         .map(|(index, _)| index)
         .collect();
     let prepare = |&index: &usize| -> Result<PreparedCase, RunError> {
-        let (mut case, annotated) = source.load(index)?;
+        let (mut case, annotated) = source.load(index, &members[index].0)?;
         if let Some(groups) = &groups {
             case.group = groups.get(&case.subject).cloned();
         }
@@ -92,7 +91,8 @@ pub(crate) fn load(config: &CellConfig) -> Result<Vec<PreparedCase>, RunError> {
 pub(crate) fn first_channel(config: &CellConfig, id: &str) -> Result<Image, RunError> {
     let source = Source::open(&config.data)?;
     let index = source.members().iter().position(|(case, _)| case == id);
-    let (mut case, _) = source.load(index.ok_or_else(|| CaseError::UnknownCase { case: id.to_owned() })?)?;
+    let (mut case, _) =
+        source.load(index.ok_or_else(|| CaseError::UnknownCase { case: id.to_owned() })?, id)?;
     Ok(case.channels.swap_remove(0))
 }
 
@@ -203,8 +203,8 @@ impl Source {
         }
     }
 
-    /// A case, and a function that says whether all of some label values are declared annotated.
-    fn load(&self, index: usize) -> Result<(Case, impl Fn(&[u16]) -> bool), RunError> {
+    /// A case by its place and name in [`Self::members`], and a function that says whether all of some label values are declared annotated.
+    fn load(&self, index: usize, id: &str) -> Result<(Case, impl Fn(&[u16]) -> bool), RunError> {
         let (case, missing) = match self {
             Self::Phantom(phantom) => {
                 let case = phantom.case(index);
@@ -218,7 +218,6 @@ impl Source {
                 (case, Vec::new())
             }
             Self::Folder { dataset, presence } => {
-                let id = &self.members()[index].0;
                 let declared = presence.of_case(id);
                 let missing = dataset.labels.iter().zip(declared).filter(|(_, annotated)| !annotated);
                 (dataset.load_case(id)?, missing.map(|(label, _)| label.value).collect())
