@@ -4,6 +4,7 @@ mod case_progress;
 mod cases;
 mod cell;
 mod check;
+mod compare;
 mod dataset_folder;
 mod evaluate;
 mod explain;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(args, &on_interrupt(&stop)).map_err(Into::into),
         Command::Predict(args) => predict::run(args, &on_interrupt(&stop)).map_err(Into::into),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Check(args) => check::run(args),
     };

@@ -5,6 +5,7 @@
 //!
 //! - [`Table1`]: mean DSC and ΔV of every cell, compared with full labels, as `table1.csv`, Markdown,
 //!   terminal text and a figure with a dot for every case.
+//! - [`compare_cells`]: two cells, subject by subject, with three tests.
 //! - [`roc_table`]: how well the predicted volume gives away the always-labelled group, as `roc.csv`.
 //! - [`OverlayFigure`]: slices with the contours of truth and predictions, as a PNG.
 //!
@@ -27,6 +28,7 @@
 
 mod case_score;
 mod cell;
+mod comparison;
 mod error;
 mod figure;
 mod output;
@@ -37,6 +39,7 @@ mod table1_text;
 
 pub use case_score::{CASES_HEADER, CaseScore, parse_cases, read_cases, write_cases};
 pub use cell::{Cell, CellOrder};
+pub use comparison::{Measure, PairedComparison, Tests, compare_cells};
 pub use error::ReportError;
 pub use figure::{Colour, Contour, LegendEntry, OverlayFigure, OverlayRow, Tile};
 pub use output::write_atomically;

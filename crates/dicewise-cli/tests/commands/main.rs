@@ -1,7 +1,11 @@
 //! The program as users call it: exit codes, what it prints, which files it writes.
 
+/// What is refused before training, and how.
+mod bad_input;
 /// Defects, missing and empty labels of a dataset.
 mod check;
+/// Significance of the difference between two sets of scores.
+mod compare;
 /// Small datasets and label maps with known sizes.
 mod dataset;
 /// Scores of predictions.

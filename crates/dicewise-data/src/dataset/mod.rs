@@ -92,6 +92,10 @@ impl Dataset {
 
     /// As [`Self::open_as`], but cases whose files are missing are listed like the others.
     pub fn list(root: &Path, layout: Layout) -> Result<Self, DatasetError> {
+        // A folder that is not there must not be reported as what its layout expects inside it.
+        if !root.is_dir() {
+            return Err(DatasetError::NotAFolder { root: root.into() });
+        }
         let mut dataset = match layout {
             Layout::NnUnet => nnunet::list(root),
             Layout::Msd => msd::list(root),
