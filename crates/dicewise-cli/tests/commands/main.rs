@@ -12,6 +12,8 @@ mod dataset;
 mod evaluate;
 /// Losses by name and spelled out.
 mod explain;
+/// Predictions of new images.
+mod predict;
 /// Predicted label maps, and the scores of them.
 mod predictions;
 /// The program and what it said.
