@@ -42,7 +42,9 @@ fn smoke(seconds: u64) -> Result<(), Box<dyn Error>> {
                     let path = std::env::temp_dir().join(format!("dicewise-{}-{inputs}", target.name()));
                     std::fs::write(&path, &input)?;
                     let path = path.display();
-                    return Err(format!("{}: input {inputs} panics; it is kept in {path}", target.name()).into());
+                    return Err(
+                        format!("{}: input {inputs} panics; it is kept in {path}", target.name()).into()
+                    );
                 }
                 inputs += 1;
             }

@@ -3,8 +3,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// Numbers at the edges of their types, which parsers get wrong more often than others.
-const EDGES: [i64; 12] =
-    [0, 1, -1, 127, 128, 255, 256, 32_767, 32_768, 65_535, i32::MAX as i64, i64::MIN];
+const EDGES: [i64; 12] = [0, 1, -1, 127, 128, 255, 256, 32_767, 32_768, 65_535, i32::MAX as i64, i64::MIN];
 
 /// Draws changed copies of seeds: bits flipped, numbers put in, parts cut, doubled, and taken from another seed.
 #[derive(Debug)]
