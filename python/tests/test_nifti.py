@@ -69,14 +69,14 @@ def copy(program, source, target, kind):
 
 def voxels(dtype, top):
     """Noise over what the type can hold, its ends among it, or from 0 to `top`."""
-    draw = np.random.RandomState(0)
+    draw = np.random.default_rng(0)
     kind = np.dtype(dtype)
     if top is not None:
-        return draw.randint(0, top + 1, SHAPE).astype(kind)
+        return draw.integers(0, top, SHAPE, endpoint=True).astype(kind)
     if kind.kind == "f":
-        return (draw.standard_normal(SHAPE) * 10.0 ** draw.randint(-20, 20, SHAPE)).astype(kind)
+        return (draw.standard_normal(SHAPE) * 10.0 ** draw.integers(-20, 20, SHAPE)).astype(kind)
     ends = np.iinfo(kind)
-    data = draw.randint(ends.min, ends.max, SHAPE, dtype=kind, endpoint=True)
+    data = draw.integers(ends.min, ends.max, SHAPE, dtype=kind, endpoint=True)
     data.flat[:2] = ends.min, ends.max
     return data
 

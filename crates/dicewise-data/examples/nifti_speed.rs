@@ -2,10 +2,10 @@
 //! `nifti`, in turn, the same file and the same decompressor.
 //!
 //! ```text
-//! cargo run --release -p dicewise-data --example nifti_speed [FILE.nii.gz]
+//! cargo run --release -p dicewise-data --example nifti_speed
 //! ```
 //!
-//! Without a file, a head-like one is made: a noisy ellipsoid in zeros, which packs about as a real one does.
+//! The volume is head-like, a noisy ellipsoid in zeros, and packs about as a real one does.
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,15 +21,9 @@ const SHAPE: [usize; 3] = [240, 240, 155];
 
 fn main() {
     let folder = std::env::temp_dir().join(format!("dicewise-nifti-speed-{}", std::process::id()));
-    let path = match std::env::args_os().nth(1) {
-        Some(path) => path.into(),
-        None => {
-            std::fs::create_dir_all(&folder).expect("a temporary folder");
-            let path = folder.join("head.nii.gz");
-            write(&path, &head()).expect("a volume that can be written");
-            path
-        }
-    };
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    let path = folder.join("head.nii.gz");
+    write(&path, &head()).expect("a volume that can be written");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         ours.push(time(|| read_image(&path).expect("a readable file").data.len()));
