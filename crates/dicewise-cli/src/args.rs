@@ -22,6 +22,9 @@ use values::{above_zero, at_least_one, at_least_two};
     after_help = "Exit codes: 0 fine, 1 `check` found defects, 2 bad input or usage, 130 interrupted after saving."
 )]
 pub(crate) struct Args {
+    /// Voxels that one file may hold, all channels together [default: 2^30]
+    #[arg(long, global = true, value_name = "N", env = "DICEWISE_MAX_VOXELS", hide_env_values = true)]
+    pub(crate) max_voxels: Option<u64>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

@@ -28,11 +28,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
+use dicewise_data::nifti;
 
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(max_voxels) = args.max_voxels {
+        nifti::set_default_max_voxels(max_voxels);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let done = match &args.command {
         Command::Run(args) => run::run(args, &on_interrupt(&stop)).map_err(Into::into),
