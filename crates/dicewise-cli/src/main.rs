@@ -1,5 +1,6 @@
 //! The `dicewise` program.
 mod args;
+mod browser;
 mod case_progress;
 mod cases;
 mod cell;
@@ -13,7 +14,9 @@ mod network;
 mod overlay;
 mod predict;
 mod progress;
+mod record;
 mod remedy;
+mod report;
 mod run;
 mod run_error;
 mod score;
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Command::Train(args) => train::run(args, &on_interrupt(&stop)).map_err(Into::into),
         Command::Predict(args) => predict::run(args, &on_interrupt(&stop)).map_err(Into::into),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Report(args) => report::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Check(args) => check::run(args),
     };

@@ -98,6 +98,9 @@ pub enum ReportError {
         /// Groups of the cases.
         found: Vec<String>,
     },
+    /// An image or label map of the results cannot be read.
+    #[error(transparent)]
+    Nifti(#[from] dicewise_data::nifti::NiftiError),
     /// A figure was described inconsistently.
     #[error("cannot draw the figure: {problem}")]
     Figure {
