@@ -1,6 +1,9 @@
 //! Project tasks: `cargo xtask TASK`.
 //!
 //! One place for the commands that the README, contributors and CI share.
+mod browser;
+mod wasm;
+
 use std::env;
 use std::process::{Command, ExitCode};
 
@@ -10,7 +13,10 @@ Usage: cargo xtask TASK
   test   every test: unit, property, documentation, program
   lint   formatting, clippy and documentation, warnings refused
   deny   licences and sources of all dependencies (installs cargo-deny if it is missing)
-  ci     lint, deny and test
+  browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
+  screenshots  pictures of README and docs, from results/phantom or the folder given
+  wasm         the explorer's numbers for the browser, again after a change to the loss
+  ci     lint, deny, test and browser
 ";
 
 fn main() -> ExitCode {
@@ -19,7 +25,10 @@ fn main() -> ExitCode {
         "test" => test(),
         "lint" => lint(),
         "deny" => deny(),
-        "ci" => lint() && deny() && test(),
+        "browser" => browser::test(),
+        "screenshots" => browser::screenshots(env::args().nth(2).as_deref()),
+        "wasm" => wasm::build(&env::args().skip(2).collect::<Vec<_>>()),
+        "ci" => lint() && deny() && test() && browser::test(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

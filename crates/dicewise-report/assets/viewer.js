@@ -15,7 +15,7 @@
     const before = select.value;
     select.replaceChildren(new Option("none", "-1"));
     cases[byId("viewer-case").value].predictions.forEach((p, i) => select.add(new Option(p.name, i)));
-    select.value = [...select.options].some((o) => o.value === before) ? before : "0";
+    select.value = [...select.options].some((o) => o.value === before) ? before : String(cases[byId("viewer-case").value].predictions.length - 1);
   }
 
   // Loads one after the other: a choice made meanwhile is shown when its turn comes.
@@ -45,6 +45,7 @@
     nv = new niivue.Niivue({
       isResizeCanvas: true, show3Dcrosshair: true, backColor: [0, 0, 0, 1], crosshairColor: [0.9, 0.9, 0.9, 0.8],
       dragAndDropEnabled: false, multiplanarShowRender: niivue.SHOW_RENDER.ALWAYS, isColorbar: false,
+      multiplanarLayout: 2, crosshairWidth: 0.4, multiplanarPadPixels: 4,
     });
     // Sky blue and orange of Okabe and Ito, as in the figures.
     const flat = ([R, G, B]) => ({ R: [R, R], G: [G, G], B: [B, B], A: [0, 255], I: [0, 255] });

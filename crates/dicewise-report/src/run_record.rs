@@ -130,6 +130,14 @@ impl RunRecord {
         write_atomically(&results.join(RUN_RECORD), format!("{text}\n").as_bytes())
     }
 
+    /// The kept cases, those of the group that lacked its label first: that is where the settings part.
+    pub(crate) fn shown_in_order(&self) -> Vec<&ShownCase> {
+        let mut shown: Vec<&ShownCase> = self.shown.iter().collect();
+        shown
+            .sort_by_key(|case| std::cmp::Reverse(self.groups.iter().position(|group| *group == case.group)));
+        shown
+    }
+
     /// Reads the `run.json` of a folder of results.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ const STRIP: f32 = 30.0;
 const SETTING_GAP: f32 = 14.0;
 const PANEL_GAP: f32 = 26.0;
 const LEGEND_HEIGHT: f32 = 40.0;
+const WIDEST_LINE: f32 = 1000.0;
 
 /// Groups in the order of the table; the always-labelled one is blue.
 pub(crate) const GROUP_COLOURS: [Colour; 4] =
@@ -100,8 +101,12 @@ impl Table1 {
         let panel_width = |row: &(&str, usize)| {
             (settings_of(row).len() as f32 * slot).max(text_width(TITLE, &title(row)) + 8.0)
         };
-        // A line for each labelling; panels of one line follow each other by B.
-        let lines: Vec<&[(&str, usize)]> = layout.rows.chunk_by(|a, b| a.0 == b.0).collect();
+        // A line for each labelling, or a single one where all fits; panels of one line follow each other by B.
+        let all: f32 = layout.rows.iter().map(|row| panel_width(row) + PANEL_GAP).sum();
+        let lines: Vec<&[(&str, usize)]> = match LEFT + all <= WIDEST_LINE {
+            true => vec![&layout.rows],
+            false => layout.rows.chunk_by(|a, b| a.0 == b.0).collect(),
+        };
         let line_width =
             |line: &&[(&str, usize)]| line.iter().map(|r| panel_width(r) + PANEL_GAP).sum::<f32>();
         let width = LEFT + lines.iter().map(line_width).fold(legend_width(&groups), f32::max);

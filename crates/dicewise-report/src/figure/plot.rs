@@ -52,7 +52,7 @@ impl Axis {
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter().find(|s| *s >= rough);
         let step = step.unwrap_or(10.0 * power);
-        let (first, last) = ((from / step - 1e-9).floor() as i64, (to / step + 1e-9).ceil() as i64);
+        let (first, last) = ((from / step + 1e-9).floor() as i64, (to / step - 1e-9).ceil() as i64);
         let decimals = (-step.log10().floor()).max(0.0) as usize;
         let tick = |i: i64| (i as f64 * step, minus(format!("{:.decimals$}", i as f64 * step)));
         let ticks = (first..=last).map(tick).collect();

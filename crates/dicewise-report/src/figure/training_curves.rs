@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Chart;
-use super::plot::{Axis, LineLegend, Panel, batch_size_dash, draw_legend, legend_width, setting_colour};
-use super::scene::{Paint, Scene};
+use super::plot::{
+    Axis, LineLegend, Panel, TEXT, batch_size_dash, draw_legend, legend_width, setting_colour,
+};
+use super::scene::{Anchor, Paint, Scene};
 use crate::case_score::to_csv;
 use crate::{Cell, CellOrder, LogRow};
 
@@ -140,6 +142,10 @@ fn chart(cells: &[CellLog], order: &CellOrder, quantities: &[Quantity], descript
         for (column, (quantity, y_axis)) in shown.iter().enumerate() {
             let panel = Panel { left: step * column as f32 + LEFT, top, width: PLOT.0, height: PLOT.1 };
             panel.draw(&mut scene, &format!("{labelling}: {}", quantity.title), &x_axis, y_axis);
+            if logs.iter().all(|log| curves(log, quantity).is_empty()) {
+                let middle = (panel.left + panel.width / 2.0, panel.top + panel.height / 2.0);
+                scene.text(middle, TEXT, Anchor::Middle, Paint::FAINT, "no such maps");
+            }
             for log in logs {
                 let (colour, dash) = style(&log.cell);
                 let curve = curves(log, quantity);

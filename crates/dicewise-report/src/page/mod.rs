@@ -246,10 +246,7 @@ impl<'a> Report<'a> {
              the DSC with full labels.</p>\n",
             escape(&label.name)
         ));
-        // The group that lacked the label first: that is where the settings part.
-        let mut shown: Vec<_> = record.shown.iter().collect();
-        shown.sort_by_key(|case| std::cmp::Reverse(record.groups.iter().position(|g| *g == case.group)));
-        for (place, case) in shown.into_iter().enumerate() {
+        for (place, case) in record.shown_in_order().into_iter().enumerate() {
             let volumes = CaseVolumes::read(self.results, record, case, label)?;
             let title = format!("{}, {} case: {}", case.group, case.rank, case.case);
             let open = if place == 0 { " open" } else { "" };

@@ -57,8 +57,11 @@ pub(super) fn push(page: &mut Page, results: &Path, record: &RunRecord) -> Resul
         "<details><summary>Licence of NiiVue, which draws the viewer</summary><pre tabindex=\"0\">{}</pre></details>\n",
         escape(LICENCE)
     ));
-    let cases: Vec<Value> =
-        record.shown.iter().map(|shown| case(results, record, shown)).collect::<Result<_, _>>()?;
+    let cases: Vec<Value> = record
+        .shown_in_order()
+        .into_iter()
+        .map(|shown| case(results, record, shown))
+        .collect::<Result<_, _>>()?;
     page.push(&format!(
         "<script type=\"application/json\" id=\"viewer-data\">{}</script>\n",
         json!({ "cases": cases }).to_string().replace('<', "\\u003c")
