@@ -1,6 +1,9 @@
 //! Project tasks: `cargo xtask TASK`.
 //!
 //! One place for the commands that the README, contributors and CI share.
+mod browser;
+mod wasm;
+
 use std::env;
 use std::process::{Command, ExitCode};
 
@@ -12,11 +15,14 @@ Usage: cargo xtask TASK
   lint         formatting, clippy and documentation, warnings refused
   deny         licences and sources of all dependencies (installs cargo-deny if it is missing);
                with --advisories, known vulnerabilities too (fetches their list from GitHub)
+  browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
+  screenshots  pictures of README and docs, from results/phantom or the folder given
+  wasm         the explorer's numbers for the browser, again after a change to the loss
   fuzz-smoke   a minute of changed files for every parser, on stable Rust
   fuzz TARGET [FLAG...]
                search for input that breaks a parser until stopped: nifti, dataset_json, experiment or checkpoint
                (installs cargo-fuzz if it is missing; flags go to libFuzzer, such as -runs=1000000)
-  ci           lint, deny, test, properties and fuzz-smoke
+  ci           lint, deny, test, properties, browser and fuzz-smoke
 ";
 
 /// Cases of each property test in CI.
@@ -32,9 +38,13 @@ fn main() -> ExitCode {
         ["lint"] => lint(),
         ["deny"] => deny(),
         ["deny", "--advisories"] => deny() && cargo(&["deny", "check", "advisories"]),
+        ["browser"] => browser::test(),
+        ["screenshots"] => browser::screenshots(None),
+        ["screenshots", results] => browser::screenshots(Some(results)),
+        ["wasm", flags @ ..] => wasm::build(flags),
         ["fuzz-smoke"] => fuzz_smoke(),
         ["fuzz", target, flags @ ..] => fuzz(target, flags),
-        ["ci"] => lint() && deny() && test() && properties() && fuzz_smoke(),
+        ["ci"] => lint() && deny() && test() && properties() && browser::test() && fuzz_smoke(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -37,6 +37,7 @@ pub(crate) enum Command {
     Predict(Predict),
     Evaluate(Evaluate),
     Compare(Compare),
+    Report(Report),
     Explain(Explain),
     Check(Check),
 }
@@ -49,7 +50,7 @@ Examples:
   dicewise run experiments/phantom.toml --dry-run
   dicewise run experiments/hippocampus.toml --data ~/data/hippocampus --seed 0,1,2 --jobs 2 --resume
 
-Writes OUT/{cases.csv, table1.csv, table1.md, roc.csv}, and a folder a cell with its config.toml, checkpoints and metrics.csv.")]
+Writes OUT/report/index.html, OUT/{cases.csv, table1.csv, table1.md, roc.csv}, and a folder a cell with its config.toml, checkpoints and metrics.csv.")]
 pub(crate) struct Run {
     /// Experiment file.
     #[arg(value_name = "EXPERIMENT.toml")]
@@ -258,13 +259,34 @@ pub(crate) struct Compare {
     pub(crate) json: bool,
 }
 
+/// Write the report of a run again, from the files of its folder of results.
+#[derive(Debug, Flags)]
+#[command(after_help = "\
+Examples:
+  dicewise report results/phantom
+  dicewise report results/phantom --single-file
+
+Writes RESULTS/report/index.html, viewer.html, and figures/ with every figure as SVG, PNG and CSV. The pages work offline.")]
+pub(crate) struct Report {
+    /// Folder that `run` wrote.
+    pub(crate) results: PathBuf,
+    /// Put the viewer into the page itself: one file to send.
+    #[arg(long)]
+    pub(crate) single_file: bool,
+    /// Open the page in a browser.
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
 /// Say what a Dice loss teaches on maps that are present, empty or missing, before any training.
 #[derive(Debug, Flags)]
-#[command(group = ArgGroup::new("loss").required(true).args(["name", "partition"]))]
+#[command(group = ArgGroup::new("loss").args(["name", "partition"]))]
+#[command(group = ArgGroup::new("question").required(true).multiple(true).args(["name", "partition", "open", "html"]))]
 #[command(after_help = "\
 Examples:
   dicewise explain monai-default
   dicewise explain I_eps --batch-size 2
+  dicewise explain --open
   dicewise explain --partition BI --epsilon 1e-5 --batch-size 2 --classes 3 --voxels 262144 --object 4000")]
 pub(crate) struct Explain {
     /// A setting of the paper, or a loss as another package ships it, such as monai-default.
@@ -291,6 +313,12 @@ pub(crate) struct Explain {
     /// Print JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write the explorer, a page with a slider for everything, to this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(crate) html: Option<PathBuf>,
+    /// Open the explorer in a browser.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) open: bool,
 }
 
 /// Check a dataset: damaged files, which labels each case has, and what that means for the loss.

@@ -1,5 +1,6 @@
 //! The `dicewise` program.
 mod args;
+mod browser;
 mod case_progress;
 mod cases;
 mod cell;
@@ -14,7 +15,9 @@ mod network;
 mod overlay;
 mod predict;
 mod progress;
+mod record;
 mod remedy;
+mod report;
 mod run;
 mod run_error;
 mod score;
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Predict(args) => predict::run(args, &on_interrupt(&stop)).map_err(Into::into),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Report(args) => report::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Check(args) => check::run(args),
     };

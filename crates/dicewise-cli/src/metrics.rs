@@ -3,11 +3,10 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
+use dicewise_report::{LogRow, METRICS_HEADER};
 use dicewise_train::Step;
 
 use crate::run_error::RunError;
-
-const HEADER: &str = "iteration,learning_rate,loss,validation_loss";
 
 /// The open file.
 pub(crate) struct Metrics {
@@ -23,7 +22,8 @@ impl Metrics {
             let number = row.split(',').next().and_then(|number| number.parse::<usize>().ok());
             number.is_some_and(|number| number <= iteration)
         });
-        let rows: Vec<&str> = std::iter::once(HEADER).chain(kept).collect();
+        let header = METRICS_HEADER.join(",");
+        let rows: Vec<&str> = std::iter::once(header.as_str()).chain(kept).collect();
         let file = File::create(&path).map_err(RunError::io(&path))?;
         let mut metrics = Self { path, file: BufWriter::new(file) };
         for row in rows {
@@ -33,8 +33,19 @@ impl Metrics {
     }
 
     pub(crate) fn write(&mut self, step: &Step) -> Result<(), RunError> {
-        let validation = step.validation_loss.map(|loss| loss.to_string()).unwrap_or_default();
-        self.line(&format!("{},{},{},{validation}", step.iteration, step.learning_rate, step.loss))
+        let (or_nan, lesson) = (|value: Option<f64>| value.unwrap_or(f64::NAN), step.lesson);
+        let row = LogRow {
+            iteration: step.iteration as f64,
+            learning_rate: step.learning_rate,
+            loss: step.loss,
+            validation_loss: or_nan(step.validation_loss),
+            push_empty: or_nan(lesson.push_empty),
+            push_present: or_nan(lesson.push_present),
+            pull_present: or_nan(lesson.pull_present),
+            mass_empty: or_nan(lesson.mass_empty),
+            mass_present: or_nan(lesson.mass_present),
+        };
+        self.line(&row.to_line())
     }
 
     /// Writes what is buffered.

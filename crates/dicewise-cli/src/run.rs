@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use dicewise_experiment::{CellConfig, Experiment, Grid, Overrides};
 use dicewise_report::{
-    CaseScore, Table1, Table1Options, TerminalStyle, colour_wanted, roc_table, write_atomically, write_cases,
-    write_roc,
+    CaseScore, ReportOptions, Table1, Table1Options, TerminalStyle, colour_wanted, roc_table,
+    write_atomically, write_cases, write_report, write_roc,
 };
 
 use crate::args;
@@ -20,6 +20,7 @@ use crate::cell::{self, CellRun};
 use crate::network;
 use crate::overlay;
 use crate::progress::Display;
+use crate::record::Record;
 use crate::run_error::RunError;
 
 /// Exit code after Ctrl-C, once everything is saved.
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
         print!("{}", Grid(&experiment));
         return Ok(ExitCode::SUCCESS);
     }
+    let text = fs::read_to_string(&args.experiment).map_err(RunError::io(&args.experiment))?;
     let device = network::device(&args.device.device)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
     if !args.resume && holds_files(&out)? {
@@ -43,7 +45,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     check_groups(&experiment, &cases)?;
     fs::create_dir_all(&out).map_err(RunError::io(&out))?;
 
-    let started = Instant::now();
+    let (started, began) = (Instant::now(), SystemTime::now());
     let display = Display::new(configs.len());
     display.line(&format!(
         "{}: {} cells on {} cases, writing to {}",
@@ -106,10 +108,14 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     let scores = scores.into_inner().expect("all workers have ended");
     let table = write_results(&experiment, &scores, &out)?;
     overlay::write(&experiment, &configs, &cases, &scores, &out)?;
+    let record =
+        Record { experiment: &experiment, text: &text, configs: &configs, cases: &cases, scores: &scores };
+    record.write(&out, began, started.elapsed())?;
+    let report = write_report(&out, ReportOptions::default())?;
     let terminal = std::io::stdout().is_terminal();
     let width = terminal.then(|| usize::from(console_width()));
     println!("\n{}", table.to_terminal(TerminalStyle { colour: colour_wanted(terminal), width }));
-    println!("{} cells in {:.0?}; tables in {}", configs.len(), started.elapsed(), out.display());
+    println!("{} cells in {:.0?}; report in {}", configs.len(), started.elapsed(), report.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -137,7 +143,7 @@ fn check_groups(experiment: &Experiment, cases: &[PreparedCase]) -> Result<(), R
 }
 
 /// The groups of the scores, the always-labelled one first.
-fn groups(experiment: &Experiment, scores: &[CaseScore]) -> Vec<String> {
+pub(crate) fn groups(experiment: &Experiment, scores: &[CaseScore]) -> Vec<String> {
     let emptied = experiment.partial.as_ref().map(|partial| partial.group.as_str());
     let mut groups: Vec<String> =
         scores.iter().map(|score| score.group.clone()).collect::<BTreeSet<_>>().into_iter().collect();

@@ -54,6 +54,8 @@ pub struct Table1Row {
     pub dsc_of_cases: Vec<f64>,
     /// Mean of [`Self::dsc_of_cases`].
     pub dsc_mean: Option<f64>,
+    /// Prediction − target of every case in ml, in the order of the cases' names.
+    pub volume_differences_ml: Vec<f64>,
     /// Mean of prediction − target over the cases, in ml.
     pub volume_difference_ml_mean: f64,
     /// Comparison with the full-label reference, where there is one that shares two subjects or more.
@@ -187,8 +189,10 @@ fn compare(cell: &ByCase, name: &Cell, reference: &ByCase, resampling: Resamplin
 fn row(cell: &Cell, group: &str, label: &str, by_case: &ByCase, comparison: Option<Comparison>) -> Table1Row {
     let dscs: Vec<f64> =
         by_case.values().filter_map(|runs| mean(runs.values().filter_map(|s| s.dsc))).collect();
-    let volume_differences =
-        by_case.values().filter_map(|runs| mean(runs.values().map(|score| score.volume_difference_ml)));
+    let volume_differences: Vec<f64> = by_case
+        .values()
+        .filter_map(|runs| mean(runs.values().map(|score| score.volume_difference_ml)))
+        .collect();
     Table1Row {
         cell: cell.clone(),
         group: group.into(),
@@ -196,7 +200,9 @@ fn row(cell: &Cell, group: &str, label: &str, by_case: &ByCase, comparison: Opti
         n: by_case.len(),
         dsc_mean: mean(dscs.iter().copied()),
         dsc_of_cases: dscs,
-        volume_difference_ml_mean: mean(volume_differences).expect("a stratum has at least one case"),
+        volume_difference_ml_mean: mean(volume_differences.iter().copied())
+            .expect("a stratum has at least one case"),
+        volume_differences_ml: volume_differences,
         comparison,
     }
 }

@@ -12,6 +12,7 @@ use dicewise_data::seed::{Purpose, shuffle, stream};
 use crate::checkpoint::{self, Progress};
 use crate::empty_class::{EmptyClass, EmptyClassDetector};
 use crate::error::TrainError;
+use crate::lesson::Lesson;
 use crate::optimizer::{Adam, kernel_square_sum};
 use crate::predict::OutputActivation;
 use crate::schedule::Schedule;
@@ -81,6 +82,8 @@ pub struct Step {
     pub learning_rate: f64,
     /// Loss on the validation cases, L2 penalty included, if this iteration validated.
     pub validation_loss: Option<f64>,
+    /// What the batch's maps were taught.
+    pub lesson: Lesson,
 }
 
 /// Follows a training.
@@ -216,6 +219,7 @@ impl Trainer {
             _ => &self.config.loss,
         };
         let batch = Batch::new(&samples, training.shape(), &self.device);
+        let presence = batch.presence.clone();
         let value = batch
             .loss(&self.network, self.config.output, loss)
             .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
@@ -223,12 +227,18 @@ impl Trainer {
             return Err(TrainError::NonFiniteLoss { iteration: iteration + 1, value: value.loss });
         }
         detector.observe(iteration + 1, &value.sums);
+        // Scalar mathematics on B·C numbers: the voxels are not read again.
+        let terms = loss
+            .terms(&value.sums, Some(&presence))
+            .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
+        let first = usize::from(self.config.output == OutputActivation::Softmax);
+        let lesson = Lesson::of(&value.sums, &terms, first);
         let gradients = GradientsParams::from_grads(value.tensor.backward(), &self.network);
         let factor = self.config.schedule.factor(&self.progress.schedule, iteration, self.config.iterations);
         let learning_rate = self.config.learning_rate * factor;
         self.network = self.adam.step(learning_rate, self.network.clone(), gradients);
         self.progress.iteration += 1;
-        Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None })
+        Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None, lesson })
     }
 
     /// The order of the cases in an epoch: a fresh permutation, a function of seed and epoch alone.
