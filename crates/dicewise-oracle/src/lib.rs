@@ -289,7 +289,8 @@ impl Problem {
             } else {
                 (numerator + self.eps_numerator[*class]) / (denominator + self.eps_denominator[*class])
             };
-            loss -= self.share(*class, &subsets) * (1.0 - (1.0 - dice).abs().powf(self.gamma));
+            let focal = if self.gamma == 1.0 { 1.0 - dice } else { (1.0 - dice).powf(self.gamma) };
+            loss -= self.share(*class, &subsets) * (1.0 - focal);
         }
         loss
     }
@@ -303,7 +304,7 @@ impl Problem {
             let (numerator, denominator) = self.numerator_and_denominator(&p, maps);
             let (n, d) = (numerator + self.eps_numerator[*class], denominator + self.eps_denominator[*class]);
             let outer =
-                if self.gamma == 1.0 { 1.0 } else { self.gamma * (1.0 - n / d).abs().powf(self.gamma - 1.0) };
+                if self.gamma == 1.0 { 1.0 } else { self.gamma * (1.0 - n / d).powf(self.gamma - 1.0) };
             for &(b, c) in maps {
                 let weight = self.volume_weight(c, maps);
                 for i in 0..self.voxels {

@@ -110,7 +110,10 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
                     (pass.coefficients.a[map], pass.coefficients.b[map], pass.coefficients.row[map]);
                 let curvature = pass.coefficients.c[map];
                 if curvature != 0.0 {
-                    load_probabilities(pass.input(class, &voxels), codes, &mut p[..length]);
+                    let x = pass.input(class, &voxels);
+                    if !load_probabilities(x, codes, &mut p[..length]) {
+                        return Err(find_bad_value(|j| x[j], target, true, (b, class), &voxels, codes));
+                    }
                 } else {
                     p[..length].fill(0.0);
                 }

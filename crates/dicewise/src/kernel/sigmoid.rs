@@ -107,7 +107,10 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
                 let of = &pass.coefficients;
                 let (a, slope, curvature) = (lane(of.a[map]), lane(of.b[map]), lane(of.c[map]));
                 let weight = lane(of.cross_entropy[map]);
-                load_logits(pass.input(class, &voxels), codes, x);
+                if !load_logits(pass.input(class, &voxels), codes, x) {
+                    let row = pass.input(class, &voxels);
+                    return Err(find_bad_value(|j| row[j], target, false, (b, class), &voxels, codes));
+                }
                 match target.kind() {
                     Kind::Labels(_) => {
                         for (y, &code) in y.iter_mut().zip(codes) {
