@@ -7,7 +7,7 @@ use dicewise::{
 use pyo3::prelude::*;
 
 use crate::{
-    memory::{Element, Memory},
+    memory::Memory,
     value_error,
 };
 
@@ -31,6 +31,8 @@ macro_rules! with_elements {
 
 /// B, C and the voxels of a map.
 type Dimensions = (usize, usize, usize);
+/// B and C.
+type Maps = (usize, usize);
 
 /// A loss with all its settings. What passes from one of its steps to the next is its sums, `[sum_rows, B, C]`.
 #[pyclass(frozen, module = "dicewise._core")]
@@ -130,26 +132,27 @@ impl Loss {
     /// Step 2: the loss of a batch of these sums. `epsilon` `[C]` stands for that of the settings.
     fn value(
         &self,
-        (batch, classes): (usize, usize),
+        maps: Maps,
         sums: Memory,
         presence: Option<Memory>,
         epsilon: Option<Memory>,
     ) -> PyResult<f64> {
-        Ok(self.terms(batch, classes, &sums, presence.as_ref(), epsilon.as_ref())?.1.loss)
+        Ok(self.terms(maps, &sums, presence.as_ref(), epsilon.as_ref())?.1.loss)
     }
 
     /// Step 2 for a device whose voxel pass is not ours: a, b, c, row, cross-entropy factor and group of the
     /// `out`/6C samples from `first` on, `[6, B', C]` in float64.
     fn coefficients(
         &self,
-        (batch, classes): (usize, usize),
+        maps: Maps,
         sums: Memory,
         presence: Option<Memory>,
         epsilon: Option<Memory>,
         first: usize,
         mut out: Memory,
     ) -> PyResult<()> {
-        let (loss, terms) = self.terms(batch, classes, &sums, presence.as_ref(), epsilon.as_ref())?;
+        let classes = maps.1;
+        let (loss, terms) = self.terms(maps, &sums, presence.as_ref(), epsilon.as_ref())?;
         let out = out.write::<f64>("coefficients")?;
         let samples = out.len() / (6 * classes);
         let terms = terms.rows(first..first + samples).map_err(value_error)?;
@@ -177,11 +180,12 @@ impl Loss {
     /// Σ y, `[B, C]` in float64, which only inferred missing labels need.
     fn groups(
         &self,
-        (batch, classes): (usize, usize),
+        maps: Maps,
         sizes: Option<Memory>,
         presence: Option<Memory>,
         mut out: Memory,
     ) -> PyResult<()> {
+        let (batch, classes) = maps;
         let presence = presence_of(batch, classes, presence.as_ref())?;
         let sizes = sizes.as_ref().map(|sizes| sizes.read::<f64>("sizes")).transpose()?;
         let groups = self.loss.groups(batch, classes, sizes, presence.as_ref()).map_err(value_error)?;
@@ -212,7 +216,7 @@ impl Loss {
         let shape = shape(dimensions)?;
         let target = target_of(shape, &target, mask.as_ref(), ignore_index)?;
         let (loss, terms) =
-            self.terms(batch, shape.classes(), &sums, presence.as_ref(), epsilon.as_ref())?;
+            self.terms((batch, shape.classes()), &sums, presence.as_ref(), epsilon.as_ref())?;
         let terms = terms.rows(first..first + shape.batch()).map_err(value_error)?;
         with_elements!(prediction, "prediction", |input| {
             out.expect_huge_pages(size_of_val(&input[..input.len().min(1)]));
@@ -233,8 +237,7 @@ impl Loss {
 
     fn terms(
         &self,
-        batch: usize,
-        classes: usize,
+        (batch, classes): Maps,
         sums: &Memory,
         presence: Option<&Memory>,
         epsilon: Option<&Memory>,
