@@ -138,9 +138,7 @@ class DiceLoss(nn.Module):
                 )
             # MONAI averages w (1 − D): the normalised loss times the mean weight.
             weights, factor = ([] if background else [0.0]) + given, sum(given) / counted
-        loss = _DiceLoss(
-            activation=activation, background=background, class_weights=weights, **self._fixed, **more
-        )
+        loss = _DiceLoss(activation=activation, background=background, class_weights=weights, **self._fixed, **more)
         return loss, factor
 
     def _target(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from dicewise.torch import ops
+
+# The batches are small: threads would only wait for each other.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(params=["fused", "twopass"])

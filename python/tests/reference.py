@@ -92,9 +92,7 @@ def loss(
         if not counted:
             d = torch.ones((), dtype=torch.float64)
         else:
-            sums = [
-                (q[b, c] * y[b, c], y[b, c], q[b, c], y[b, c] ** 2, q[b, c] ** 2, w[b, 0]) for b, c in counted
-            ]
+            sums = [(q[b, c] * y[b, c], y[b, c], q[b, c], y[b, c] ** 2, q[b, c] ** 2, w[b, 0]) for b, c in counted]
             o, sy, sp, sy2, sp2 = (sum((s[i] * s[5]).sum() for s in sums) for i in range(5))
             d = similarity(similarity_kind, o, sy, sp, sy2, sp2, at(numerator, c0), at(epsilon, c0), alpha, beta)
         total = total + share * (1 - d) ** gamma if normalised else total + share * d

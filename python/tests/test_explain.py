@@ -1,10 +1,9 @@
 """dicewise.explain against the autograd of the packages whose losses it explains."""
 
-import pytest
-import torch
-
 import dicewise
 import dicewise.monai
+import pytest
+import torch
 from dicewise.torch import DiceLoss
 
 VOXELS, OBJECT = 64 * 64, 400

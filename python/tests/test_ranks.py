@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
-
 from dicewise.torch import DiceLoss
 
 OPTIONS = {

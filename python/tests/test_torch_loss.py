@@ -5,7 +5,6 @@ import itertools
 import pytest
 import reference
 import torch
-
 from dicewise.torch import DiceLoss
 
 PRESENCE = [[True, True, True, False], [True, False, True, True]]

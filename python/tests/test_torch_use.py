@@ -6,7 +6,6 @@ import weakref
 import pytest
 import reference
 import torch
-
 from dicewise.torch import DiceLoss
 
 
@@ -101,7 +100,7 @@ def test_inputs_are_released_with_the_graph(batch):
 
 def test_changing_the_logits_in_place_is_noticed(batch):
     logits, labels, _ = batch
-    x = (logits.clone().requires_grad_() * 1.0)
+    x = logits.clone().requires_grad_() * 1.0
     value = make()(x, labels)
     x.add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
@@ -188,7 +187,7 @@ def test_mistakes_are_named_with_their_remedy(voxel_pass, batch):
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"partition": "macro"}, ValueError, 'partition is \'macro\': use one of "image"'),
+        ({"partition": "macro"}, ValueError, "partition is 'macro': use one of \"image\""),
         ({"activation": "relu"}, ValueError, "activation is 'relu'"),
         ({"epsilon": -1.0}, ValueError, "ε is -1"),
         ({"epsilon": "small"}, TypeError, "epsilon is 'small'"),

@@ -1,14 +1,17 @@
 //! Project tasks: `cargo xtask TASK`.
 //!
 //! One place for the commands that the README, contributors and CI share.
+mod python;
+
 use std::env;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
 Usage: cargo xtask TASK
 
-  test   every test: unit, property, documentation, program
-  lint   formatting, clippy and documentation, warnings refused
+  test   every test: unit, property, documentation, program, Python
+  python the Python package and its tests only
+  lint   formatting, clippy, documentation and ruff, warnings refused
   deny   licences and sources of all dependencies (installs cargo-deny if it is missing)
   ci     lint, deny and test
 ";
@@ -17,6 +20,7 @@ fn main() -> ExitCode {
     let task = env::args().nth(1).unwrap_or_default();
     let done = match task.as_str() {
         "test" => test(),
+        "python" => python::test(),
         "lint" => lint(),
         "deny" => deny(),
         "ci" => lint() && deny() && test(),
@@ -31,7 +35,7 @@ fn main() -> ExitCode {
 /// Tests run optimised: they train networks, and the program they drive is then the one that
 /// `cargo run --release` has built already.
 fn test() -> bool {
-    cargo(&["test", "--release", "--workspace", "--locked"])
+    cargo(&["test", "--release", "--workspace", "--locked"]) && python::test()
 }
 
 fn lint() -> bool {
@@ -39,6 +43,7 @@ fn lint() -> bool {
         && cargo(&["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
         && run(cargo_command(&["doc", "--release", "--workspace", "--no-deps", "--locked"])
             .env("RUSTDOCFLAGS", "-D warnings"))
+        && python::lint()
 }
 
 /// Advisories are left out: their database is fetched from outside the package registries.

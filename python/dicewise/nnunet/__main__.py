@@ -1,6 +1,6 @@
 """``python -m dicewise.nnunet install``: makes ``nnUNetv2_train -tr nnUNetTrainerDicewise`` find the trainer.
 
-nnU-Net looks for trainers by class name in the files of its own package, so a file of two lines is put there. It
+nnU-Net looks for trainers by class name in the files of its own package, so a file of a few lines is put there. It
 goes with nnunetv2 when that is uninstalled, and with ``python -m dicewise.nnunet uninstall``.
 """
 
@@ -11,8 +11,12 @@ import sys
 from pathlib import Path
 
 FILE = "nnUNetTrainerDicewise.py"
+# nnU-Net imports every file of the folder, whichever trainer it looks for: this one must never fail.
 TEXT = '''"""Written by `python -m dicewise.nnunet install`; `uninstall` removes it."""
-from dicewise.nnunet.trainer import nnUNetTrainerDicewise  # noqa: F401
+import importlib.util
+
+if importlib.util.find_spec("dicewise") is not None:
+    from dicewise.nnunet.trainer import nnUNetTrainerDicewise  # noqa: F401
 '''
 
 
