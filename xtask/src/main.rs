@@ -2,6 +2,7 @@
 //!
 //! One place for the commands that the README, contributors and CI share.
 mod browser;
+mod python;
 mod wasm;
 
 use std::env;
@@ -10,9 +11,10 @@ use std::process::{Command, ExitCode};
 const USAGE: &str = "\
 Usage: cargo xtask TASK
 
-  test         every test: unit, property, documentation, program
+  test         every test: unit, property, documentation, program, Python
+  python       the Python package and its tests only
   properties   the loss's property tests with 100,000 cases each
-  lint         formatting, clippy and documentation, warnings refused
+  lint         formatting, clippy, documentation and ruff, warnings refused
   deny         licences and sources of all dependencies (installs cargo-deny if it is missing);
                with --advisories, known vulnerabilities too (fetches their list from GitHub)
   browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let done = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => test(),
+        ["python"] => python::test(),
         ["properties"] => properties(),
         ["lint"] => lint(),
         ["deny"] => deny(),
@@ -56,7 +59,7 @@ fn main() -> ExitCode {
 /// Tests run optimised: they train networks, and the program they drive is then the one that
 /// `cargo run --release` has built already.
 fn test() -> bool {
-    cargo(&["test", "--release", "--workspace", "--locked"])
+    cargo(&["test", "--release", "--workspace", "--locked"]) && python::test()
 }
 
 /// Failures are shrunk and shown, not written to the source tree.
@@ -86,6 +89,7 @@ fn lint() -> bool {
         && cargo(&["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
         && run(cargo_command(&["doc", "--release", "--workspace", "--no-deps", "--locked"])
             .env("RUSTDOCFLAGS", "-D warnings"))
+        && python::lint()
 }
 
 /// Advisories are left to a flag: their list is fetched from outside the package registries.
