@@ -1,6 +1,8 @@
 //! Project tasks: `cargo xtask TASK`.
 //!
 //! One place for the commands that the README, contributors and CI share.
+mod kill_resume;
+
 use std::env;
 use std::process::{Command, ExitCode};
 
@@ -11,6 +13,8 @@ Usage: cargo xtask TASK
   lint   formatting, clippy and documentation, warnings refused
   deny   licences and sources of all dependencies (installs cargo-deny if it is missing)
   ci     lint, deny and test
+
+  kill-resume [N]   kill runs at N random moments (20), with 1 and 2 threads, and compare what resuming gives
 ";
 
 fn main() -> ExitCode {
@@ -19,6 +23,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "lint" => lint(),
         "deny" => deny(),
+        "kill-resume" => kill_resume::run(&env::args().skip(2).collect::<Vec<_>>()),
         "ci" => lint() && deny() && test(),
         _ => {
             eprint!("{USAGE}");
