@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cargo;
 
@@ -16,12 +16,12 @@ const KILLS: usize = 20;
 const EXPERIMENT: &str = r#"
 name = "kill-resume"
 seeds = [3]
-data = { phantom = "tumour", phantom_cases = { HGG = 8, LGG = 8 }, phantom_shape = [16, 16, 16] }
+data = { phantom = "tumour", phantom_cases = { HGG = 6, LGG = 6 }, phantom_shape = [8, 8, 8] }
 target = { activation = "softmax", labels = { tumour = [1] } }
 split = { folds = 2, run = [0] }
 partial = { label = "tumour", group = "LGG" }
 augmentation = { flip_x = 0.5, intensity_shift = 0.05, noise = 0.02 }
-network = { base = 3, levels = 2, norm = "batch" }
+network = { base = 2, levels = 2, norm = "batch" }
 cells = [
   { labelling = "full", settings = ["I_eps"], batch_sizes = [3] },
   { labelling = "partial", settings = ["BI"], batch_sizes = [3] },

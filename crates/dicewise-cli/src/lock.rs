@@ -62,7 +62,7 @@ pub(crate) fn holds_files(folder: &Path) -> Result<bool, RunError> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
-    let list = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect();
+    let list = || fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect();
     match list() {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         entries => entries.map_err(RunError::io(folder)),

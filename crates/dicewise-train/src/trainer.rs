@@ -148,10 +148,11 @@ impl Trainer {
                 Err(error) => return Err(error.into()),
             }
         }
-        match trainer.passed_over.pop() {
-            // Starting over would throw away what a repair of the file could bring back.
+        // Starting over would throw away what a repair of a file could bring back.
+        let error = trainer.passed_over.into_iter().reduce(CheckpointError::and_the_one_before);
+        match error {
             Some(error) => Err(error.into()),
-            None => Ok(trainer),
+            None => Ok(Self { passed_over: Vec::new(), ..trainer }),
         }
     }
 

@@ -62,12 +62,11 @@ fn a_full_disk_is_reported_with_the_file_and_costs_nothing_once_there_is_room() 
         assert!(said.code == 0 || said.code == 2, "{left} bytes left: {} {}", said.code, said.stderr);
         if said.code == 2 {
             assert!(said.stderr.contains("No space left"), "{left} bytes left: {}", said.stderr);
-            let file = said.stderr.split([' ', ':']).find(|word| word.starts_with(disk.to_str().unwrap()));
+            // The deepest path that is named is the file.
+            let words = said.stderr.split_whitespace().map(|word| Path::new(word.trim_end_matches(':')));
+            let file =
+                words.filter(|word| word.starts_with(&disk)).max_by_key(|path| path.components().count());
             let file = file.unwrap_or_else(|| panic!("no file is named: {}", said.stderr));
-            let words = said.stderr.split_whitespace().map(|word| word.trim_end_matches(':'));
-            let of_run =
-                |word: &&str| word.starts_with(disk.to_str().unwrap()) && *word != out.to_str().unwrap();
-            let file = words.filter(of_run).map(Path::new).next().unwrap_or(Path::new(file));
             named.insert(file.file_name().unwrap().to_owned());
             met += 1;
         }
@@ -102,7 +101,7 @@ fn a_folder_that_cannot_be_written_to_is_refused_before_training() {
     for out in [disk.clone(), disk.join("below")] {
         experiment.run(&out, &[]).is_refused_with(&[disk.to_str().unwrap(), "Read-only file system"]);
     }
-    let train = "train nowhere --setting I --batch-size 1 --iterations 3 --labels a=1 --layout nn-unet --out";
+    let train = "train nowhere --setting I --batch-size 1 --iterations 3 --labels a=1 --layout nnunet --out";
     let said = dicewise(train.split(' ').chain([disk.to_str().unwrap()]));
     said.is_refused_with(&[disk.to_str().unwrap(), "Read-only file system"]);
     println!("refused");

@@ -9,25 +9,19 @@ use crate::running::{Running, assert_same_results, rows};
 
 #[test]
 fn a_second_process_on_the_same_folder_is_refused_and_the_first_goes_on() {
-    let experiment = Experiment::new(kills::EXPERIMENT);
-    let (alone, shared) = (experiment.out("alone"), experiment.out("shared"));
-    experiment.run(&alone, &[]).exits_with(0);
-    let metrics = shared.join("full-I_eps-b3-seed3/fold_0/metrics.csv");
-    let mut first = Running::experiment(&experiment.file, &shared, 1, &[]);
-    first.wait_until("an iteration", || rows(&metrics) > 0);
-    experiment.run(&shared, &["--resume"]).is_refused_with(&[
-        "shared",
-        "another process",
-        "process ",
-        "--out",
-    ]);
+    // Long enough to be still at its first cell when the others have been refused.
+    let experiment = Experiment::new(&kills::EXPERIMENT.replace("iterations = 450", "iterations = 20000"));
+    let out = experiment.out("shared");
+    let cell = out.join("full-I_eps-b3-seed3/fold_0");
+    let done = || rows(&cell.join("metrics.csv"));
+    let mut first = Running::experiment(&experiment.file, &out, 1, &[]);
+    first.wait_until("an iteration", || done() > 0);
+    experiment.run(&out, &["--resume"]).is_refused_with(&["shared", "another process", "process ", "--out"]);
     // The cell's folder is taken as well.
-    let dataset = Dataset::new();
-    let cell = shared.join("full-I_eps-b3-seed3/fold_0");
-    train(dataset.path(), &cell, &["--resume"]).is_refused_with(&["fold_0", "another process"]);
-    let (code, said) = first.end();
-    assert_eq!(code, Some(0), "{said}");
-    assert_same_results(&shared, &alone, "with a second process refused");
+    train(two_cases().path(), &cell, &["--resume"]).is_refused_with(&["fold_0", "another process"]);
+    let before = done();
+    first.wait_until("further iterations", || done() > before + 10);
+    first.kill();
 }
 
 #[test]
@@ -178,32 +172,74 @@ fn results_of(folder: &Path) -> String {
     fs::read_dir(folder).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap()
 }
 
+#[cfg(unix)]
 #[test]
 fn a_damaged_checkpoint_is_reported_and_the_one_before_taken() {
-    let experiment = Experiment::new(kills::EXPERIMENT);
+    let experiment = Experiment::new(&kills::EXPERIMENT.replace("iterations = 450", "iterations = 1000"));
     let (whole, out) = (experiment.out("whole"), experiment.out("results"));
     experiment.run(&whole, &[]).exits_with(0);
     let cell = out.join("full-I_eps-b3-seed3/fold_0");
     let mut running = Running::experiment(&experiment.file, &out, 1, &[]);
-    let previous = cell.join("checkpoint_previous.safetensors");
-    running.wait_until("a second checkpoint", || previous.exists());
-    running.kill();
-    // Wherever the kill found it: trained on, trained to the end, or between two renames.
-    for name in ["checkpoint_latest.safetensors", "checkpoint_final.safetensors"] {
-        let path = cell.join(name);
-        if let Ok(mut bytes) = fs::read(&path) {
-            let middle = bytes.len() / 2;
-            bytes[middle] ^= 4;
-            fs::write(&path, bytes).unwrap();
-        }
-    }
-    let scored = cell.join("cases.csv").exists();
+    running.wait_until("more than one checkpoint", || rows(&cell.join("metrics.csv")) > 250);
+    running.signal("INT");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(130), "{said}");
+    let latest = cell.join("checkpoint_latest.safetensors");
+    let mut bytes = fs::read(&latest).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 4;
+    fs::write(&latest, bytes).unwrap();
+
     let said = experiment.run(&out, &["--resume"]).exits_with(0);
-    if !scored {
-        assert!(said.stderr.contains("damaged") && said.stderr.contains("checksum"), "{}", said.stderr);
-        assert!(said.stderr.contains("going on from iteration 200"), "{}", said.stderr);
-        assert_same_results(&out, &whole, "after a flipped bit");
+    for words in ["damaged", "checksum", "checkpoint_latest.safetensors"] {
+        assert!(said.stderr.contains(words), "{}", said.stderr);
     }
+    // Saved every 200 iterations.
+    let (_, iteration) = said.stderr.split_once("going on from iteration ").unwrap();
+    let iteration: usize = iteration.lines().next().unwrap().trim().parse().unwrap();
+    assert!(iteration > 0 && iteration.is_multiple_of(200), "{iteration}");
+    assert_same_results(&out, &whole, "after a flipped bit");
+}
+
+/// Of both checkpoints: there is nothing to go on from, and nothing is started over in silence.
+#[cfg(unix)]
+#[test]
+fn damage_to_both_checkpoints_is_an_error_that_names_both() {
+    let experiment = Experiment::new(&kills::EXPERIMENT.replace("iterations = 450", "iterations = 20000"));
+    let out = experiment.out("results");
+    let cell = out.join("full-I_eps-b3-seed3/fold_0");
+    let mut running = Running::experiment(&experiment.file, &out, 1, &[]);
+    let names = ["checkpoint_latest.safetensors", "checkpoint_previous.safetensors"];
+    running.wait_until("two checkpoints", || names.iter().all(|name| cell.join(name).is_file()));
+    running.signal("INT");
+    assert_eq!(running.end().0, Some(130));
+    for name in names {
+        fs::write(cell.join(name), "rubbish").unwrap();
+    }
+    let before = contents(&cell);
+    experiment.run(&out, &["--resume"]).is_refused_with(&[
+        "full-I_eps-b3-seed3/fold_0",
+        "checkpoint_latest.safetensors",
+        "checkpoint_previous.safetensors",
+        "damaged",
+        "start over",
+    ]);
+    assert_eq!(without_locks(contents(&cell)), without_locks(before));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_standard_output_that_is_full_is_an_error_and_the_results_are_there() {
+    use std::process::{Command, Stdio};
+    let experiment = Experiment::new(EXPERIMENT);
+    let out = experiment.out("results");
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("dicewise"));
+    command.arg("run").arg(&experiment.file).arg("--out").arg(&out);
+    let output = command.stdout(Stdio::from(fs::File::create("/dev/full").unwrap())).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("standard output") && said.contains("No space left"), "{said}");
+    assert!(out.join("table1.csv").is_file() && out.join("overlay.png").is_file());
 }
 
 #[cfg(unix)]

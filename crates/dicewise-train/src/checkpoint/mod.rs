@@ -94,6 +94,19 @@ pub enum CheckpointError {
     },
 }
 
+impl CheckpointError {
+    /// Neither of two checkpoints is whole.
+    pub(crate) fn and_the_one_before(self, previous: Self) -> Self {
+        match (self, previous) {
+            (Self::Damaged { path, reason }, Self::Damaged { path: before, reason: why }) => {
+                let reason = format!("{reason}; neither is the one before, {}: {why}", before.display());
+                Self::Damaged { path, reason }
+            }
+            (first, _) => first,
+        }
+    }
+}
+
 /// Writes network, optimiser and progress to `path`, replacing it in one step.
 ///
 /// # Errors
