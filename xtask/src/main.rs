@@ -2,6 +2,7 @@
 //!
 //! One place for the commands that the README, contributors and CI share.
 mod browser;
+mod kill_resume;
 mod python;
 mod wasm;
 
@@ -24,6 +25,8 @@ Usage: cargo xtask TASK
   fuzz TARGET [FLAG...]
                search for input that breaks a parser until stopped: nifti, dataset_json, experiment or checkpoint
                (installs cargo-fuzz if it is missing; flags go to libFuzzer, such as -runs=1000000)
+  kill-resume [N]
+               kill runs at N random moments (20), with 1 and 2 threads, and compare what resuming gives
   ci           lint, deny, test, properties, browser and fuzz-smoke
 ";
 
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         ["screenshots"] => browser::screenshots(None),
         ["screenshots", results] => browser::screenshots(Some(results)),
         ["wasm", flags @ ..] => wasm::build(flags),
+        ["kill-resume", n @ ..] => kill_resume::run(n),
         ["fuzz-smoke"] => fuzz_smoke(),
         ["fuzz", target, flags @ ..] => fuzz(target, flags),
         ["ci"] => lint() && deny() && test() && properties() && browser::test() && fuzz_smoke(),

@@ -10,6 +10,7 @@ mod dataset_folder;
 mod evaluate;
 mod explain;
 mod failure;
+mod lock;
 mod metrics;
 mod network;
 mod overlay;
@@ -54,16 +55,17 @@ fn main() -> ExitCode {
     done.unwrap_or_else(|error| failure::print(&error))
 }
 
-/// The flag that the first Ctrl-C raises: work is saved, then ends. The second one ends at once.
+/// The flag that the first Ctrl-C, SIGTERM or SIGHUP raises: work is saved, then ends. The second one ends at once.
 fn on_interrupt(stop: &Arc<AtomicBool>) -> Arc<AtomicBool> {
     let flag = stop.clone();
     let handler = ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(run::INTERRUPTED));
         }
+        stdout::note("stopping as soon as everything is saved; once more to stop at once");
     });
     if let Err(error) = handler {
-        eprintln!("warning: Ctrl-C will not save: {error}");
+        stdout::note(&format!("warning: Ctrl-C will not save: {error}"));
     }
     stop.clone()
 }

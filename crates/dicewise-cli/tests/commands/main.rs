@@ -12,6 +12,16 @@ mod dataset;
 mod evaluate;
 /// Losses by name and spelled out.
 mod explain;
+/// Results that find no room on the disk.
+#[cfg(target_os = "linux")]
+mod full_disk;
+/// Two processes, folders that cannot be written to, trainings that fail: what is refused, and what is kept.
+mod guards;
+/// Ctrl-C and SIGTERM, once and twice.
+#[cfg(unix)]
+mod interruption;
+/// Processes that are killed, and what a resumed run makes of it.
+mod kills;
 /// Predictions of new images.
 mod predict;
 /// Predicted label maps, and the scores of them.
@@ -22,5 +32,7 @@ mod program;
 mod real_data;
 /// Experiments from file to tables.
 mod run;
+/// The program while it runs.
+mod running;
 /// Predictions that cannot be scored, and results that are not written over.
 mod unscored;
