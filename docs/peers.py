@@ -3,9 +3,9 @@
     python docs/peers.py            # prints the table
     python docs/peers.py --write    # renews it in docs/peers.md
 
-Two images of 64 × 64 voxels, three classes, an object of 400 voxels in classes 1 and 2, but none of class 1 in the second
-image; the prediction is ⅓ everywhere. Shown is the mean of ∂L/∂p over class 1 of the second image, by the package itself and
-by the same loss of dicewise, and the verdict of `dicewise.explain` for the package's object.
+Two images of 64 × 64 voxels, three classes, an object of 400 voxels in classes 1 and 2, but none of class 1 in the
+second image; the prediction is ⅓ everywhere. Shown is the mean of ∂L/∂p over class 1 of the second image, by the
+package itself and by the same loss of dicewise, and the verdict of `dicewise.explain` for the package's object.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def situation():
     labels[:, 0, :OBJECT] = 1
     labels[:, 0, OBJECT : 2 * OBJECT] = 2
     labels[1, 0, :OBJECT] = 0
-    return torch.full((2, 3, 64, 64), 1 / 3, requires_grad=True), labels.reshape(2, 1, 64, 64)
+    return torch.full((2, 3, 64, 64), 1 / 3, dtype=torch.float64, requires_grad=True), labels.reshape(2, 1, 64, 64)
 
 
 def empty_map(loss):
@@ -53,7 +53,7 @@ def rows():
     from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss, SoftDiceLoss
     from segmentation_models_pytorch.losses import DiceLoss as Smp
 
-    def maps(loss, kind=torch.float32):
+    def maps(loss, kind=torch.float64):
         return lambda p, y: loss(p, one_hot(y).to(kind))
 
     def ours(partition, epsilon, **more):
@@ -72,9 +72,10 @@ def rows():
     default = SoftDiceLoss(ddp=False)
     yield "nnU-Net `SoftDiceLoss()`", default, maps(default, torch.bool), ours("image", 1.0)
     smp = Smp(mode="multiclass", from_logits=False)
-    yield "smp `DiceLoss(\"multiclass\")`", smp, lambda p, y: smp(p, y[:, 0]), ours("batch", 2e-7, numerator_epsilon=0.0)
+    yield 'smp `DiceLoss("multiclass")`', smp, lambda p, y: smp(p, y[:, 0]), ours("batch", 2e-7, numerator_epsilon=0.0)
     large = Monai(smooth_nr=OBJECT, smooth_dr=OBJECT)
-    yield "the paper's I_ε: MONAI `DiceLoss(smooth_nr=400, smooth_dr=400)`", large, maps(large), ours("image", OBJECT)
+    name = "the paper's I_ε: MONAI `DiceLoss(smooth_nr=400, smooth_dr=400)`"
+    yield name, large, maps(large), ours("image", OBJECT)
 
 
 def table():

@@ -3,9 +3,9 @@
     python benches/peers/run.py                      # all shapes; about 15 minutes on two quiet cores
     python benches/peers/run.py --shape 2,14,96,96,96 --rounds 5 --only dicewise --only "MONAI DiceCELoss"
 
-Every shape is run in a process of its own. There, every loss is called once (which compiles it and is not counted), then
-all in turn, round by round, so that what else the machine does meets all of them. Reported are medians of wall time and
-of the process's CPU time, the latter also as a multiple of a bound: the bytes that must move (logits and labels twice,
+Every shape is run in a process of its own. There, every loss is called once (which compiles it, and is not counted),
+then all in turn, round by round, so that what else the machine does meets all of them. Reported are medians of wall
+time and of the process's CPU time, the latter also as a multiple of a bound: the bytes that must move (logits and labels twice,
 the gradient once) at the bandwidth measured in the same rounds. Memory is measured in a further process for each loss:
 by how much its highest resident set exceeds that with the inputs alone.
 

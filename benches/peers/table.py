@@ -8,7 +8,8 @@ def markdown(results):
     for found in results:
         shape = found["shape"]
         text = "×".join(map(str, shape[2:])) if len(set(shape[2:])) > 1 else f"{shape[2]}³"
-        heads += [f"[{shape[0]}, {shape[1]}, {text}]<br>ms CPU", "× bound", "× dicewise<br>CPU, wall", "memory<br>× logits"]
+        heads += [f"[{shape[0]}, {shape[1]}, {text}]<br>ms CPU", "× bound", "× dicewise<br>CPU, wall"]
+        heads += ["memory<br>× logits"]
         rules += ["--:"] * 4
     lines = [f"| {' | '.join(heads)} |", f"| {' | '.join(rules)} |"]
     for name in names:
@@ -34,7 +35,8 @@ def markdown(results):
     rates = ", ".join(f"{found['bandwidth_bytes_per_s'] / 1e9:.0f}" for found in results)
     lines += [
         "",
-        f"{about['processor']}, {first['threads']} threads, {rates} GB/s, {first['rounds']} rounds, load {about['load']:.1f}; "
+        f"{about['processor']}, {first['threads']} threads, {rates} GB/s, {first['rounds']} rounds, "
+        f"load {about['load']:.1f}; "
         f"torch {about['torch']}, monai {about['monai']}, nnunetv2 {about['nnunetv2']}, "
         f"segmentation-models-pytorch {about['segmentation-models-pytorch']}, Python {about['python']}",
         "",

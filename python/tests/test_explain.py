@@ -1,9 +1,11 @@
 """dicewise.explain against the autograd of the packages whose losses it explains."""
 
-import dicewise
-import dicewise.monai
 import pytest
 import torch
+
+import dicewise
+import dicewise.monai
+from dicewise import _peers
 from dicewise.torch import DiceLoss
 
 VOXELS, OBJECT = 64 * 64, 400
@@ -15,7 +17,7 @@ def scenario():
     labels[:, 0, :OBJECT] = 1
     labels[:, 0, OBJECT : 2 * OBJECT] = 2
     labels[1, 0, :OBJECT] = 0
-    return torch.full((2, 3, VOXELS), 1 / 3, requires_grad=True), labels
+    return torch.full((2, 3, VOXELS), 1 / 3, dtype=torch.float64, requires_grad=True), labels
 
 
 def measured(loss):
@@ -26,7 +28,7 @@ def measured(loss):
 
 
 def one_hot(labels):
-    return torch.cat([labels == c for c in range(3)], dim=1).float()
+    return torch.cat([labels == c for c in range(3)], dim=1).double()
 
 
 def peers():
@@ -43,7 +45,10 @@ def peers():
     ]  # fmt: skip
     found = [(loss, lambda p, y, loss=loss: loss(p, one_hot(y).bool() if "nnunet" in loss.__module__ else one_hot(y)))
              for loss in images]  # fmt: skip
-    for loss in (smp.DiceLoss(mode="multiclass", from_logits=False), smp.DiceLoss("multiclass", from_logits=False, smooth=100.0)):
+    for loss in (
+        smp.DiceLoss(mode="multiclass", from_logits=False),
+        smp.DiceLoss("multiclass", from_logits=False, smooth=100.0),
+    ):
         found.append((loss, lambda p, y, loss=loss: loss(square(p), square(y)[:, 0])))
     return found
 

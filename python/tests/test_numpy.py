@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
-import dicewise.numpy as dn
 import numpy as np
 import pytest
 import reference
 import torch
+
+import dicewise.numpy as dn
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -3,10 +3,11 @@
 import logging
 import warnings
 
-import dicewise.monai
 import pytest
 import reference
 import torch
+
+import dicewise.monai
 from dicewise.torch import DiceLoss
 
 monai = pytest.importorskip("monai.losses")

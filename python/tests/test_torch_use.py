@@ -6,6 +6,7 @@ import weakref
 import pytest
 import reference
 import torch
+
 from dicewise.torch import DiceLoss
 
 
