@@ -93,11 +93,11 @@ def _smp(loss: Any, _: float) -> Reading:
     notes = []
     if loss.log_loss:
         notes.append("log_loss divides the derivative of a class by its Dice and does not change its sign")
-    if loss.smooth == 0.0:
-        notes.append("a class without ground truth in the whole batch is left out (value 0, gradient 0)")
-    # clamp(denominator + smooth, min=eps) differs from an ε in the denominator by at most eps.
+    notes.append("a class without ground truth in the whole batch is left out (value 0, gradient 0)")
+    # smp halves numerator and denominator, so its smooth weighs twice; clamp(denominator, min=eps) differs from an ε in
+    # the denominator by at most that.
     settings = Settings.of(
-        partition="batch", epsilon=loss.smooth + loss.eps, numerator_epsilon=loss.smooth, activation="none"
+        partition="batch", epsilon=2 * (loss.smooth + loss.eps), numerator_epsilon=2 * loss.smooth, activation="none"
     )
     return settings, notes
 

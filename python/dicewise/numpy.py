@@ -194,7 +194,7 @@ def dsc(prediction: ArrayLike, target: ArrayLike, label: int = 1) -> Dsc:
             "bring both onto one grid first"
         )
     kind = np.result_type(prediction, target)
-    if kind == bool:
+    if kind.kind == "b":
         kind = np.dtype(np.uint8)
     if kind.name not in _LABEL_TYPES:
         kind = np.dtype(np.int64) if kind.kind in "iu" and kind.name != "uint64" else kind
@@ -223,7 +223,8 @@ def volume_difference_ml(
     """ΔV = V(prediction) − V(target) in ml: below 0 where the prediction is too small.
 
     Args:
-        prediction: label map, mask, or probabilities, which are summed without a threshold as in the paper's BRATS table.
+        prediction: label map, mask, or probabilities, which are summed without a threshold as in the paper's BRATS
+            table.
         target: the same for the truth.
         voxel_volume_ml: volume of a voxel in ml, a thousandth of the product of the spacing in mm.
         label: counts this label in both; None sums what is given.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from dicewise.torch import ops
 
 # The batches are small: threads would only wait for each other.

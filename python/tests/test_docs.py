@@ -4,10 +4,11 @@ import doctest
 import re
 from pathlib import Path
 
+import pytest
+
 import dicewise._explain
 import dicewise.numpy
 import dicewise.torch.loss
-import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "docs/pytorch.md", "docs/monai.md", "docs/nnunet.md"]

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+
 from dicewise.nnunet import Options, PresenceTable
 
 ROOT = Path(__file__).parents[2]

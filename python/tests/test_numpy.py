@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
-import dicewise.numpy as dn
 import numpy as np
 import pytest
 import reference
 import torch
+
+import dicewise.numpy as dn
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -88,7 +89,7 @@ def test_a_mean_names_its_policy_for_empty_truth():
 
 def test_volume_difference_in_ml():
     probabilities, target = np.full((10, 10), 0.25, np.float32), np.ones((10, 10), np.uint8)
-    assert dn.volume_difference_ml(probabilities, target, 0.008) == (25 - 100) * 0.008
+    assert dn.volume_difference_ml(probabilities, target, 0.008) == pytest.approx((25 - 100) * 0.008, rel=1e-14)
     assert dn.volume_difference_ml(target, target * 2, 1.0, label=2) == -100
     with pytest.raises(ValueError, match="has no volume"):
         dn.volume_difference_ml(target, target, 0.0)

@@ -3,10 +3,11 @@
 import logging
 import warnings
 
-import dicewise.monai
 import pytest
 import reference
 import torch
+
+import dicewise.monai
 from dicewise.torch import DiceLoss
 
 monai = pytest.importorskip("monai.losses")
@@ -202,7 +203,8 @@ def test_nnunet_dice_and_binary_cross_entropy_of_regions(volume):
 def test_smp_multiclass(volume, smooth):
     x, labels = volume
     theirs = smp.DiceLoss(mode="multiclass", smooth=smooth)
-    ours = DiceLoss("batch", smooth, "softmax")
+    # (O + s) / (½ (Y + P) + s): Eq. 3 with ε = 2s.
+    ours = DiceLoss("batch", 2 * smooth, "softmax")
     # smp flattens its voxels itself, but wants two spatial dimensions of labels.
     assert_equal(lambda v: ours(v, labels), lambda v: theirs(v.flatten(3), labels[:, 0].flatten(2)), x)
 

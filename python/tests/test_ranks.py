@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as multiprocessing
+
 from dicewise.torch import DiceLoss
 
 OPTIONS = {

@@ -1,10 +1,12 @@
 """Value and gradient of dicewise.torch.DiceLoss against the equations differentiated by PyTorch (reference.py)."""
 
+import functools
 import itertools
 
 import pytest
 import reference
 import torch
+
 from dicewise.torch import DiceLoss
 
 PRESENCE = [[True, True, True, False], [True, False, True, True]]
@@ -75,7 +77,7 @@ def options(request):
 
 @pytest.fixture(params=["labels", "dense", "masked", "ignored"])
 def case(request, batch):
-    """Logits, the target as a user gives it, more settings, more arguments; then y and kept voxels for the reference."""
+    """Logits, the target as a user gives it, more settings, more arguments; y and kept voxels for the reference."""
     logits, labels, mask = batch
     y = reference.one_hot(labels, 4)
     if request.param == "labels":
@@ -114,7 +116,8 @@ def test_every_option_is_the_equation_and_its_derivative(voxel_pass, options, ca
     for dtype, tolerance in ((torch.float64, 1e-11), (torch.float32, 2e-6)):
         loss = DiceLoss(**options, **settings)
         given = target.to(dtype) if target.is_floating_point() else target
-        found, found_gradient = value_and_gradient(lambda v: loss(v, given, PRESENCE, **arguments), x.to(dtype))
+        call = functools.partial(loss, target=given, presence=PRESENCE, **arguments)
+        found, found_gradient = value_and_gradient(call, x.to(dtype))
         assert abs(found - value) <= tolerance * max(1.0, abs(value))
         assert (found_gradient - gradient).norm() <= 5 * tolerance * gradient.norm()
 

@@ -18,7 +18,8 @@ class Options:
     that of the plans. Φ and ε have no default.
 
     Attributes:
-        partition: Φ: ``image`` is nnU-Net's ``batch_dice: false``, ``batch`` its ``batch_dice: true``; ``class``, ``all``.
+        partition: Φ: ``image`` is nnU-Net's ``batch_dice: false``, ``batch`` its ``batch_dice: true``; ``class``,
+            ``all``.
         epsilon: ε in voxels of the patch, or ``heuristic``: the mean size of each class in the patches of training,
             for each resolution of deep supervision.
         missing: what happens to labels that presence.csv declares missing: ``as-empty``, ``leaf``, ``marginal``, …

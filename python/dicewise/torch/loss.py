@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 from torch import nn
-from torch.autograd.function import once_differentiable
 
 from dicewise._settings import Settings
 from dicewise.torch import inputs, ranks
@@ -26,7 +25,6 @@ class _Dice(torch.autograd.Function):
         return loss.to(prediction.device, wide)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, scale):
         prediction, target, mask, sums, presence, epsilon = ctx.saved_tensors
         gradient = torch.ops.dicewise.gradient(

@@ -109,6 +109,17 @@ _library.impl("sums", _sums_twopass, "CompositeExplicitAutograd")
 _library.impl("gradient", _gradient_twopass, "CompositeExplicitAutograd")
 
 
+def _no_second_derivative(ctx, *_):
+    raise RuntimeError(
+        "the Dice loss of dicewise has no second derivative: its gradient, taken with create_graph=True, cannot be "
+        "differentiated again"
+    )
+
+
+# Without this, a gradient penalty on this loss would silently have no gradient of its own.
+torch.library.register_autograd("dicewise::gradient", _no_second_derivative, lib=_library)
+
+
 @torch.library.register_fake("dicewise::sums", lib=_library)
 def _(prediction, target, mask, presence, settings):
     return torch.empty(of_key(settings).sum_rows, *prediction.shape[:2], dtype=torch.float64, device="cpu")
