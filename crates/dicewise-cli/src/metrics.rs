@@ -1,17 +1,18 @@
-//! `metrics.csv`: one row an iteration.
+//! `metrics.csv`, one row an iteration, and the same for TensorBoard.
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use dicewise_report::{LogRow, METRICS_HEADER};
+use dicewise_report::{EventFile, LogRow, METRICS_HEADER};
 use dicewise_train::Step;
 
 use crate::run_error::RunError;
 
-/// The open file.
+/// The open files.
 pub(crate) struct Metrics {
     path: PathBuf,
     file: BufWriter<File>,
+    events: EventFile,
 }
 
 impl Metrics {
@@ -25,7 +26,10 @@ impl Metrics {
         let header = METRICS_HEADER.join(",");
         let rows: Vec<&str> = std::iter::once(header.as_str()).chain(kept).collect();
         let file = File::create(&path).map_err(RunError::io(&path))?;
-        let mut metrics = Self { path, file: BufWriter::new(file) };
+        let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_owned).join("tensorboard");
+        std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+        let events = EventFile::create(&folder)?;
+        let mut metrics = Self { path, file: BufWriter::new(file), events };
         for row in rows {
             metrics.line(row)?;
         }
@@ -45,12 +49,18 @@ impl Metrics {
             mass_empty: or_nan(lesson.mass_empty),
             mass_present: or_nan(lesson.mass_present),
         };
+        self.events.write(&row)?;
         self.line(&row.to_line())
+    }
+
+    /// Lets others see the rows so far.
+    pub(crate) fn flush(&mut self) -> Result<(), RunError> {
+        self.file.flush().map_err(RunError::io(&self.path))
     }
 
     /// Writes what is buffered.
     pub(crate) fn close(mut self) -> Result<(), RunError> {
-        self.file.flush().map_err(RunError::io(&self.path))
+        self.flush()
     }
 
     fn line(&mut self, row: &str) -> Result<(), RunError> {

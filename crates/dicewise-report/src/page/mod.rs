@@ -20,8 +20,8 @@ use crate::html::{Page, escape};
 use crate::output::write_figure;
 use crate::table1_layout::Metric;
 use crate::{
-    CaseScore, CellOrder, LogRow, ReportError, RunRecord, Table1, Table1Options, read_cases, read_metrics,
-    write_atomically,
+    CaseScore, Cell, CellOrder, LogRow, ReportError, RunRecord, Table1, Table1Options, read_cases,
+    read_metrics, write_atomically,
 };
 
 const STYLE: &str = include_str!("../../assets/page.css");
@@ -55,6 +55,18 @@ pub fn write_report(results: &Path, options: ReportOptions) -> Result<PathBuf, R
     }
     write_atomically(&index, page.finish().as_bytes())?;
     Ok(index)
+}
+
+/// Draws the losses of one training so far, out of its `metrics.csv`, as `progress.png` beside it.
+///
+/// # Errors
+/// [`ReportError`] naming the file that cannot be read or written.
+pub fn write_progress(folder: &Path, cell: Cell) -> Result<(), ReportError> {
+    let logs = vec![read_metrics(&folder.join("metrics.csv"))?];
+    match loss_chart(&[CellLog { cell, logs }], &CellOrder::default()) {
+        Some(chart) => write_figure(&folder.join("progress.png"), &chart.scene.to_png(1.5)?),
+        None => Ok(()),
+    }
 }
 
 /// What the files of a run say.
