@@ -13,6 +13,7 @@ export async function open(browser, url, { width = 1440, height = 900, scheme = 
   const context = await browser.newContext({
     viewport: { width, height }, colorScheme: scheme, javaScriptEnabled: javaScript, offline: true,
   });
+  context.setDefaultTimeout(300_000);
   const page = await context.newPage();
   const faults = [];
   page.on("console", (message) => {
@@ -27,5 +28,6 @@ export async function open(browser, url, { width = 1440, height = 900, scheme = 
   return { page, faults, close: () => context.close() };
 }
 
+// Long, for machines that draw 3-D without a GPU and have other things to do.
 export const ready = (page, what) =>
-  page.waitForFunction((name) => document.documentElement.dataset[name] === "ready", what, { timeout: 60_000 });
+  page.waitForFunction((name) => document.documentElement.dataset[name] === "ready", what, { timeout: 300_000 });

@@ -114,7 +114,7 @@ fn compare(program: &Path, folder: &Path, kills: usize) -> io::Result<bool> {
 }
 
 /// Left out of the comparison: locks, and what tells when a run was and how long it took.
-const LEFT_OUT: [&str; 3] = [".dicewise.lock", "run.json", "report"];
+const LEFT_OUT: [&str; 4] = [".dicewise.lock", "run.json", "report", "tensorboard"];
 
 /// Every file with its path in the folder.
 fn files(folder: &Path) -> io::Result<Vec<(PathBuf, Vec<u8>)>> {

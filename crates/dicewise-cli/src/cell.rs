@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use dicewise_data::folds::Split;
 use dicewise_data::nifti;
 use dicewise_experiment::CellConfig;
-use dicewise_report::{CaseScore, read_cases, write_atomically, write_cases};
+use dicewise_report::{CaseScore, Cell, read_cases, write_atomically, write_cases, write_progress};
 use dicewise_train::{EmptyClass, Observer, Outcome, SampleSource, Step, Trainer};
 
 use crate::cases::PreparedCase;
@@ -173,7 +173,14 @@ impl CellRun<'_> {
         let names = self.config.target.labels.iter().map(|label| label.name.clone());
         let background = self.config.target.channels() - self.config.target.labels.len();
         let names = std::iter::repeat_n("background".to_owned(), background).chain(names).collect();
-        let mut follower = Follower { observer, metrics, failed: None, names };
+        let cell = &self.config.cell;
+        let drawn = Cell {
+            labelling: cell.labelling.to_string(),
+            setting: cell.setting.name.clone(),
+            batch_size: cell.batch_size,
+        };
+        let progress = (self.folder, drawn);
+        let mut follower = Follower { observer, metrics, progress, failed: None, names };
         let outcome = trainer.run(&training, &validation, &mut follower, stop)?;
         // Also when it was this that interrupted the training.
         follower.close()?;
@@ -191,17 +198,25 @@ impl CellRun<'_> {
 struct Follower<'a> {
     observer: &'a mut dyn CellObserver,
     metrics: Metrics,
+    /// Where progress.png belongs, and whose it is.
+    progress: (&'a Path, Cell),
     failed: Option<RunError>,
     /// Names of the output channels.
     names: Vec<String>,
 }
 
 impl Follower<'_> {
-    fn close(self) -> Result<(), RunError> {
-        match self.failed {
-            Some(error) => Err(error),
-            None => self.metrics.close(),
+    fn close(mut self) -> Result<(), RunError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
+        self.draw()?;
+        self.metrics.close()
+    }
+
+    fn draw(&mut self) -> Result<(), RunError> {
+        let (folder, cell) = &self.progress;
+        Ok(write_progress(folder, cell.clone())?)
     }
 }
 
@@ -209,6 +224,9 @@ impl Observer for Follower<'_> {
     fn step(&mut self, step: &Step) {
         if self.failed.is_none() {
             self.failed = self.metrics.write(step).err();
+        }
+        if self.failed.is_none() && step.iteration.is_multiple_of(CHECKPOINT_EVERY) {
+            self.failed = self.draw().err();
         }
         self.observer.step(step);
     }

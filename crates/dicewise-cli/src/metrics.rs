@@ -1,17 +1,18 @@
-//! `metrics.csv`: one row an iteration.
+//! `metrics.csv`, one row an iteration, and the same for TensorBoard.
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use dicewise_report::{LogRow, METRICS_HEADER};
+use dicewise_report::{EventFile, LogRow, METRICS_HEADER};
 use dicewise_train::Step;
 
 use crate::run_error::RunError;
 
-/// The open file. Rows are not buffered: those of a saved iteration must be there when the process is killed.
+/// The open files. Rows are not buffered: those of a saved iteration must be there when the process is killed.
 pub(crate) struct Metrics {
     path: PathBuf,
     file: File,
+    events: EventFile,
 }
 
 impl Metrics {
@@ -32,7 +33,10 @@ impl Metrics {
             Ok::<_, std::io::Error>(file)
         };
         let file = open().map_err(RunError::io(&path))?;
-        Ok(Self { path, file })
+        let folder = path.parent().unwrap_or(Path::new(".")).join("tensorboard");
+        std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+        let events = EventFile::create(&folder)?;
+        Ok(Self { path, file, events })
     }
 
     pub(crate) fn write(&mut self, step: &Step) -> Result<(), RunError> {
@@ -48,6 +52,7 @@ impl Metrics {
             mass_empty: or_nan(lesson.mass_empty),
             mass_present: or_nan(lesson.mass_present),
         };
+        self.events.write(&row)?;
         let line = format!("{}\n", row.to_line());
         self.file.write_all(line.as_bytes()).map_err(RunError::io(&self.path))
     }

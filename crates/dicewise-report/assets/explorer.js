@@ -135,7 +135,7 @@
     const curve = (quantity) => epsilons.map((e) => [Math.log10(e), Math.abs(ask(s, quantity, e))]);
     const empty = curve("empty"), present = curve("present_outside");
     const values = [...empty, ...present].map((p) => p[1]).filter((v) => v > 0 && Number.isFinite(v));
-    const top = Math.ceil(Math.log10(Math.max(...values)) + 0.1);
+    const top = Math.ceil(Math.log10(Math.max(...values)) + 0.9);
     const bottom = Math.max(Math.floor(Math.log10(Math.min(...values))), top - 12);
     const x = (log) => L + ((log - from) / (to - from)) * (W - L - R);
     const y = (value) => H - B - ((Math.max(Math.log10(value), bottom) - bottom) / (top - bottom)) * (H - T - B);
@@ -185,7 +185,7 @@
     }
     note.textContent = Number.isNaN(solutions[0])
       ? `Eq. 5 has no solution here (overlap ${shown(s.overlap)} v̂, union ${shown(union)} v̂): no ε pushes an empty map of image-wise Dice as hard as batch-wise Dice does; ε = v̂ comes closest.`
-      : `Eq. 5 (overlap ${shown(s.overlap)} v̂, union ${shown(union)} v̂): ε = ${shown(solutions[0])} and ε = ${shown(solutions[1])} push an empty map of image-wise Dice as hard as batch-wise Dice with B → ∞.`;
+      : `Eq. 5 (overlap ${shown(s.overlap)} v̂, union ${shown(union)} v̂): ε = ${shown(solutions[0])} and ε = ${shown(solutions[1])} push an empty map of image-wise Dice as hard as batch-wise Dice with B → ∞, where v̂ voxels are predicted on it.`;
   }
 
   // --- what moves ----------------------------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ mod shown;
 mod table1;
 mod table1_layout;
 mod table1_text;
+mod tensorboard;
 mod training_log;
 
 pub use case_score::{CASES_HEADER, CaseScore, parse_cases, read_cases, write_cases};
@@ -51,7 +52,9 @@ pub use comparison::{Measure, PairedComparison, Tests, compare_cells};
 pub use error::ReportError;
 pub use figure::{Colour, Contour, LegendEntry, OverlayFigure, OverlayRow, Tile};
 pub use output::write_atomically;
-pub use page::{ExplorerStart, Finding, Outcome, ReportOptions, explorer_page, findings, write_report};
+pub use page::{
+    ExplorerStart, Finding, Outcome, ReportOptions, explorer_page, findings, write_progress, write_report,
+};
 pub use roc_table::{RocRow, roc_table, write_roc};
 pub use run_record::{
     Machine, RUN_RECORD, RecordedLabel, RecordedPartial, RecordedSetting, RecordedTraining, RunRecord,
@@ -60,4 +63,5 @@ pub use run_record::{
 pub use shown::representative_cases;
 pub use table1::{Comparison, Table1, Table1Options, Table1Row};
 pub use table1_text::{TerminalStyle, colour_wanted};
+pub use tensorboard::EventFile;
 pub use training_log::{LogRow, METRICS_HEADER, read_metrics};

@@ -58,7 +58,7 @@ impl LogRow {
         }
     }
 
-    fn fields(&self) -> [f64; 9] {
+    pub(crate) fn fields(&self) -> [f64; 9] {
         [
             self.iteration,
             self.learning_rate,

@@ -64,7 +64,7 @@ impl Axis {
     pub(crate) fn logarithmic(label: impl Into<String>, from: f64, to: f64) -> Self {
         let (first, last) = (from.log10().floor() as i32, to.log10().ceil() as i32);
         let last = last.max(first + 1);
-        let every = ((last - first) / 6).max(1) as usize;
+        let every = ((last - first + 5) / 6).max(1) as usize;
         let tick = |power: i32| (10f64.powi(power), format!("10{}", superscript(power)));
         let ticks = (first..=last).step_by(every).map(tick).collect();
         let (from, to) = (10f64.powi(first), 10f64.powi(last));

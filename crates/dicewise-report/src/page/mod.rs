@@ -17,10 +17,11 @@ use self::qualitative::{CaseVolumes, Plane, dsc_of};
 use crate::figure::scene::Scene;
 use crate::figure::{CellLog, Chart, gradient_chart, loss_chart, partitions_chart, roc_chart};
 use crate::html::{Page, escape};
+use crate::output::write_figure;
 use crate::table1_layout::Metric;
 use crate::{
-    CaseScore, CellOrder, LogRow, ReportError, RunRecord, Table1, Table1Options, read_cases, read_metrics,
-    write_atomically,
+    CaseScore, Cell, CellOrder, LogRow, ReportError, RunRecord, Table1, Table1Options, read_cases,
+    read_metrics, write_atomically,
 };
 
 const STYLE: &str = include_str!("../../assets/page.css");
@@ -54,6 +55,18 @@ pub fn write_report(results: &Path, options: ReportOptions) -> Result<PathBuf, R
     }
     write_atomically(&index, page.finish().as_bytes())?;
     Ok(index)
+}
+
+/// Draws the losses of one training so far, out of its `metrics.csv`, as `progress.png` beside it.
+///
+/// # Errors
+/// [`ReportError`] naming the file that cannot be read or written.
+pub fn write_progress(folder: &Path, cell: Cell) -> Result<(), ReportError> {
+    let logs = vec![read_metrics(&folder.join("metrics.csv"))?];
+    match loss_chart(&[CellLog { cell, logs }], &CellOrder::default()) {
+        Some(chart) => write_figure(&folder.join("progress.png"), &chart.scene.to_png(1.5)?),
+        None => Ok(()),
+    }
 }
 
 /// What the files of a run say.
@@ -361,12 +374,12 @@ fn push_figure(page: &mut Page, name: &str, scene: &Scene, caption: &str, data: 
 
 fn write_chart(figures: &Path, name: &str, chart: &Chart) -> Result<(), ReportError> {
     write_scene(figures, name, &chart.scene, PNG_SCALE)?;
-    write_atomically(&figures.join(format!("{name}.csv")), &chart.csv)
+    write_figure(&figures.join(format!("{name}.csv")), &chart.csv)
 }
 
 fn write_scene(figures: &Path, name: &str, scene: &Scene, scale: f32) -> Result<(), ReportError> {
-    write_atomically(&figures.join(format!("{name}.svg")), scene.to_svg_file().as_bytes())?;
-    write_atomically(&figures.join(format!("{name}.png")), &scene.to_png(scale)?)
+    write_figure(&figures.join(format!("{name}.svg")), scene.to_svg_file().as_bytes())?;
+    write_figure(&figures.join(format!("{name}.png")), &scene.to_png(scale)?)
 }
 
 /// `2 h 5 min`, `3 min 20 s`, `12 s`
