@@ -32,6 +32,7 @@ use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    dicewise_kernels::keep_freed_memory();
     let stop = Arc::new(AtomicBool::new(false));
     let done = match &args.command {
         Command::Run(args) => run::run(args, &on_interrupt(&stop)).map_err(Into::into),

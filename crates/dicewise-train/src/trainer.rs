@@ -100,11 +100,14 @@ pub enum Outcome {
     Interrupted,
 }
 
+const ALWAYS: &str = "only the optimiser takes the network, and puts it back";
+
 /// A network in training.
 pub struct Trainer {
     config: TrainingConfig,
     device: Device,
-    network: UNet,
+    /// Absent only while the optimiser changes it: a second handle would make it copy all weights.
+    network: Option<UNet>,
     adam: Adam,
     progress: Progress,
 }
@@ -114,7 +117,7 @@ impl Trainer {
     pub fn new(config: TrainingConfig, network: UNet, device: Device) -> Self {
         let adam = Adam::new(config.l2);
         let progress = Progress { config: config.fingerprint.clone(), ..Progress::default() };
-        Self { config, device, network, adam, progress }
+        Self { config, device, network: Some(network), adam, progress }
     }
 
     /// Goes on from the checkpoint of `config`, if there is one; otherwise starts with `network`.
@@ -127,11 +130,11 @@ impl Trainer {
         if let Some(path) = path.filter(|path| path.exists()) {
             let (network, adam, progress) = checkpoint::load(
                 &path,
-                trainer.network,
+                trainer.network.expect(ALWAYS),
                 trainer.config.l2,
                 Some(&trainer.config.fingerprint),
             )?;
-            trainer = Self { network, adam, progress, ..trainer };
+            trainer = Self { network: Some(network), adam, progress, ..trainer };
         }
         Ok(trainer)
     }
@@ -143,7 +146,11 @@ impl Trainer {
 
     /// The network, ready to predict.
     pub fn network(&self) -> UNet {
-        self.network.valid()
+        self.present().valid()
+    }
+
+    fn present(&self) -> &UNet {
+        self.network.as_ref().expect(ALWAYS)
     }
 
     /// Trains until done or until `stop` is raised.
@@ -193,7 +200,7 @@ impl Trainer {
 
     fn save(&self, path: Option<&Path>) -> Result<(), TrainError> {
         if let Some(path) = path {
-            checkpoint::save(path, &self.network, &self.adam, &self.progress)?;
+            checkpoint::save(path, self.present(), &self.adam, &self.progress)?;
         }
         Ok(())
     }
@@ -217,16 +224,16 @@ impl Trainer {
         };
         let batch = Batch::new(&samples, training.shape(), &self.device);
         let value = batch
-            .loss(&self.network, self.config.output, loss)
+            .loss(self.present(), self.config.output, loss)
             .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
         if !value.loss.is_finite() {
             return Err(TrainError::NonFiniteLoss { iteration: iteration + 1, value: value.loss });
         }
         detector.observe(iteration + 1, &value.sums);
-        let gradients = GradientsParams::from_grads(value.tensor.backward(), &self.network);
+        let gradients = GradientsParams::from_grads(value.tensor.backward(), self.present());
         let factor = self.config.schedule.factor(&self.progress.schedule, iteration, self.config.iterations);
         let learning_rate = self.config.learning_rate * factor;
-        self.network = self.adam.step(learning_rate, self.network.clone(), gradients);
+        self.network = self.network.take().map(|network| self.adam.step(learning_rate, network, gradients));
         self.progress.iteration += 1;
         Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None })
     }
@@ -242,7 +249,7 @@ impl Trainer {
     /// authors monitored.
     fn validate(&self, validation: &dyn SampleSource) -> Result<f64, TrainError> {
         let device = self.device.clone().inner();
-        let network = self.network.valid();
+        let network = self.network();
         let cases: Vec<usize> = (0..validation.cases()).collect();
         let mut total = 0.0;
         for chunk in cases.chunks(self.config.batch_size) {
