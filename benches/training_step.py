@@ -146,8 +146,8 @@ def prediction(network):
 
     def step():
         with torch.inference_mode():
-            map = torch.sigmoid(network(torch.nn.functional.pad(volume, padding)))
-            return map[:, :, : VOLUME[0], : VOLUME[1], : VOLUME[2]].contiguous().mean().item()
+            probabilities = torch.sigmoid(network(torch.nn.functional.pad(volume, padding)))
+            return probabilities[:, :, : VOLUME[0], : VOLUME[1], : VOLUME[2]].contiguous().mean().item()
 
     return step
 

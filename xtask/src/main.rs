@@ -10,6 +10,7 @@ Usage: cargo xtask TASK
   test   every test: unit, property, documentation, program
   lint   formatting, clippy and documentation, warnings refused
   deny   licences and sources of all dependencies (installs cargo-deny if it is missing)
+  miri   the portable kernels under Miri (needs a nightly toolchain with the component `miri`)
   ci     lint, deny and test
 ";
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         "test" => test(),
         "lint" => lint(),
         "deny" => deny(),
+        "miri" => miri(),
         "ci" => lint() && deny() && test(),
         _ => {
             eprint!("{USAGE}");
@@ -46,6 +48,19 @@ fn deny() -> bool {
     let installed = Command::new("cargo-deny").arg("--version").output().is_ok_and(|o| o.status.success());
     (installed || cargo(&["install", "cargo-deny", "--locked"]))
         && cargo(&["deny", "check", "bans", "licenses", "sources"])
+}
+
+/// Miri has no vector instructions, so the kernels take their portable path, which together with what surrounds it
+/// (cutting into tasks, reuse of buffers) is safe code but for the dispatch.
+fn miri() -> bool {
+    // rayon's queues keep memory to the end and tag pointers.
+    let flags = "-Zmiri-ignore-leaks -Zmiri-tree-borrows -Zmiri-permissive-provenance";
+    run(Command::new("cargo")
+        .args(["+nightly", "miri", "test", "-p", "dicewise-kernels", "--lib"])
+        .env("MIRIFLAGS", flags)
+        // A rustup proxy decides on the toolchain only if nothing has chosen one before.
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("CARGO"))
 }
 
 fn cargo(arguments: &[&str]) -> bool {

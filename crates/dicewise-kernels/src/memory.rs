@@ -19,8 +19,8 @@ mod glibc {
     /// `M_TRIM_THRESHOLD` and `M_MMAP_THRESHOLD` of `malloc.h`.
     const TRIM_THRESHOLD: c_int = -1;
     const MMAP_THRESHOLD: c_int = -3;
-    /// The largest that glibc accepts on 64-bit machines (`DEFAULT_MMAP_THRESHOLD_MAX`).
-    const LARGEST_KEPT: c_int = 32 << 20;
+    /// Larger tensors are worth their pages' zeros, and would leave holes in memory that is kept.
+    const LARGEST_KEPT: c_int = 4 << 20;
     const FREE_AT_THE_TOP: c_int = 256 << 20;
 
     unsafe extern "C" {

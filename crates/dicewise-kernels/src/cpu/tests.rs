@@ -135,6 +135,7 @@ fn check_convolution(shape: ConvShape, budget: Budget) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow")]
 fn convolution_in_single_planes_and_rows_matches_the_literal_sum() {
     for shape in shapes() {
         check_convolution(shape, TIGHT);
@@ -160,8 +161,16 @@ prop_compose! {
     }
 }
 
+fn cases() -> ProptestConfig {
+    if cfg!(miri) {
+        // Miri is some thousand times slower, and allows no files.
+        return ProptestConfig { cases: 2, failure_persistence: None, ..ProptestConfig::default() };
+    }
+    ProptestConfig::with_cases(64)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 64 }))]
+    #![proptest_config(cases())]
 
     #[test]
     fn any_convolution_matches_the_literal_sum_within_any_budget(
@@ -333,6 +342,7 @@ fn adam_matches_the_formula_on_every_instruction_set() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "too slow")]
 fn gradients_are_the_transpose_of_the_convolution_at_network_sizes() {
     // ⟨r, conv(x, w)⟩ = ⟨dx, x⟩ = ⟨dw, w⟩ for every r: a check that needs no oracle.
     for (channels, size, stride) in
