@@ -21,6 +21,7 @@ Usage: cargo xtask TASK
   browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
   screenshots  pictures of README and docs, from results/phantom or the folder given
   wasm         the explorer's numbers for the browser, again after a change to the loss
+  miri         the portable kernels under Miri (needs a nightly toolchain with the component `miri`)
   fuzz-smoke   a minute of changed files for every parser, on stable Rust
   fuzz TARGET [FLAG...]
                search for input that breaks a parser until stopped: nifti, dataset_json, experiment or checkpoint
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         ["screenshots"] => browser::screenshots(None),
         ["screenshots", results] => browser::screenshots(Some(results)),
         ["wasm", flags @ ..] => wasm::build(flags),
+        ["miri"] => miri(),
         ["kill-resume", n @ ..] => kill_resume::run(n),
         ["fuzz-smoke"] => fuzz_smoke(),
         ["fuzz", target, flags @ ..] => fuzz(target, flags),
@@ -110,6 +112,19 @@ fn deny() -> bool {
 fn installed(tool: &str) -> bool {
     let there = Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success());
     there || cargo(&["install", tool, "--locked"])
+}
+
+/// Miri has no vector instructions, so the kernels take their portable path, which together with what surrounds it
+/// (cutting into tasks, reuse of buffers) is safe code but for the dispatch.
+fn miri() -> bool {
+    // rayon's queues keep memory to the end and tag pointers.
+    let flags = "-Zmiri-ignore-leaks -Zmiri-tree-borrows -Zmiri-permissive-provenance";
+    run(Command::new("cargo")
+        .args(["+nightly", "miri", "test", "-p", "dicewise-kernels", "--lib"])
+        .env("MIRIFLAGS", flags)
+        // A rustup proxy decides on the toolchain only if nothing has chosen one before.
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("CARGO"))
 }
 
 fn cargo(arguments: &[&str]) -> bool {

@@ -38,6 +38,7 @@ use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    dicewise_kernels::keep_freed_memory();
     if let Some(max_voxels) = args.max_voxels {
         nifti::set_default_max_voxels(max_voxels);
     }

@@ -110,11 +110,14 @@ pub enum Outcome {
     Interrupted,
 }
 
+const ALWAYS: &str = "only the optimiser takes the network, and puts it back";
+
 /// A network in training.
 pub struct Trainer {
     config: TrainingConfig,
     device: Device,
-    network: UNet,
+    /// Absent only while the optimiser changes it: a second handle would make it copy all weights.
+    network: Option<UNet>,
     adam: Adam,
     progress: Progress,
     /// The iteration that the checkpoint on the disk is of, if it is known to be whole.
@@ -127,7 +130,7 @@ impl Trainer {
     pub fn new(config: TrainingConfig, network: UNet, device: Device) -> Self {
         let adam = Adam::new(config.l2);
         let progress = Progress { config: config.fingerprint.clone(), ..Progress::default() };
-        Self { config, device, network, adam, progress, saved: None, passed_over: Vec::new() }
+        Self { config, device, network: Some(network), adam, progress, saved: None, passed_over: Vec::new() }
     }
 
     /// Goes on from the checkpoint of `config`, or if that is damaged or gone from the one before; if there is neither,
@@ -140,11 +143,11 @@ impl Trainer {
         let latest = trainer.config.checkpoint.as_ref().map(|(path, _)| path.clone());
         let previous = trainer.config.previous_checkpoint.clone().filter(|_| latest.is_some());
         for path in latest.iter().chain(&previous) {
-            let (network, l2) = (trainer.network.clone(), trainer.config.l2);
+            let (network, l2) = (trainer.network.clone().expect(ALWAYS), trainer.config.l2);
             match checkpoint::load(path, network, l2, Some(&trainer.config.fingerprint)) {
                 Ok((network, adam, progress)) => {
                     let saved = (Some(path) == latest.as_ref()).then_some(progress.iteration);
-                    return Ok(Self { network, adam, progress, saved, ..trainer });
+                    return Ok(Self { network: Some(network), adam, progress, saved, ..trainer });
                 }
                 Err(CheckpointError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
                 Err(error @ CheckpointError::Damaged { .. }) => trainer.passed_over.push(error),
@@ -171,7 +174,11 @@ impl Trainer {
 
     /// The network, ready to predict.
     pub fn network(&self) -> UNet {
-        self.network.valid()
+        self.present().valid()
+    }
+
+    fn present(&self) -> &UNet {
+        self.network.as_ref().expect(ALWAYS)
     }
 
     /// Trains until done or until `stop` is raised.
@@ -228,9 +235,9 @@ impl Trainer {
         // A file that is not known to be whole must not take the place of one that may be.
         match self.config.previous_checkpoint.as_ref().filter(|_| self.saved.is_some()) {
             Some(previous) => {
-                checkpoint::save_keeping(latest, previous, &self.network, &self.adam, &self.progress)?;
+                checkpoint::save_keeping(latest, previous, self.present(), &self.adam, &self.progress)?;
             }
-            None => checkpoint::save(latest, &self.network, &self.adam, &self.progress)?,
+            None => checkpoint::save(latest, self.present(), &self.adam, &self.progress)?,
         }
         self.saved = Some(self.progress.iteration);
         Ok(())
@@ -252,7 +259,7 @@ impl Trainer {
         let batch = Batch::new(&samples, training.shape(), &self.device);
         let presence = batch.presence.clone();
         let value = batch
-            .loss(&self.network, self.config.output, loss)
+            .loss(self.present(), self.config.output, loss)
             .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
         if !value.loss.is_finite() {
             return Err(TrainError::NonFiniteLoss { iteration: iteration + 1, value: value.loss });
@@ -264,10 +271,10 @@ impl Trainer {
             .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
         let first = usize::from(self.config.output == OutputActivation::Softmax);
         let lesson = Lesson::of(&value.sums, &terms, first);
-        let gradients = GradientsParams::from_grads(value.tensor.backward(), &self.network);
+        let gradients = GradientsParams::from_grads(value.tensor.backward(), self.present());
         let factor = self.config.schedule.factor(&self.progress.schedule, iteration, self.config.iterations);
         let learning_rate = self.config.learning_rate * factor;
-        self.network = self.adam.step(learning_rate, self.network.clone(), gradients);
+        self.network = self.network.take().map(|network| self.adam.step(learning_rate, network, gradients));
         self.progress.iteration += 1;
         Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None, lesson })
     }
@@ -283,7 +290,7 @@ impl Trainer {
     /// authors monitored.
     fn validate(&self, validation: &dyn SampleSource) -> Result<f64, TrainError> {
         let device = self.device.clone().inner();
-        let network = self.network.valid();
+        let network = self.network();
         let cases: Vec<usize> = (0..validation.cases()).collect();
         let mut total = 0.0;
         for chunk in cases.chunks(self.config.batch_size) {
