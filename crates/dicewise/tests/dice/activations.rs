@@ -1,5 +1,7 @@
 use dicewise::{sigmoid_gradient, softmax_gradient};
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use crate::cases::{Case, assert_close, case_and_options};
 
@@ -23,7 +25,7 @@ fn sigmoid(_: &Case, z: &[f64]) -> Vec<f64> {
 proptest! {
     #[test]
     fn gradients_with_respect_to_logits_equal_central_differences(
-        ((case, options), exclusive) in (case_and_options(), any::<bool>())
+        ((case, options), exclusive, elements) in (case_and_options(), any::<bool>(), vec(any::<Index>(), 8))
     ) {
         let activation = if exclusive { softmax } else { sigmoid };
         let z: Vec<f64> = case.p.iter().map(|p| 4.0 * p - 2.0).collect();
@@ -35,7 +37,7 @@ proptest! {
             true => softmax_gradient(case.shape, &p, &mut gradient).unwrap(),
             false => sigmoid_gradient(&p, &mut gradient).unwrap(),
         }
-        for k in 0..z.len() {
+        for k in elements.into_iter().map(|element| element.index(z.len())) {
             let at = |step: f64| {
                 let mut moved = z.clone();
                 moved[k] += step;
