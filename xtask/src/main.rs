@@ -71,14 +71,16 @@ fn test() -> bool {
     cargo(&[&["test"], &RUST[..]].concat()) && python::test()
 }
 
-/// Failures are shrunk and shown, not written to the source tree.
+/// One thread a test: the tests themselves run in parallel. `--workspace` shares the build of all other tests.
 fn properties() -> bool {
-    run(cargo_command(&["test", "--release", "-p", "dicewise", "--test", "dice", "--locked"])
-        .env("PROPTEST_CASES", PROPERTY_CASES))
+    run(cargo_command(&["test", "--release", "--workspace", "--locked", "--test", "dice"])
+        .env("PROPTEST_CASES", PROPERTY_CASES)
+        .env("RAYON_NUM_THREADS", "1"))
 }
 
 fn fuzz_smoke() -> bool {
-    cargo(&["run", "--release", "--locked", "-p", "dicewise-fuzz", "--", "smoke", SMOKE_SECONDS])
+    let test = ["test", "--release", "--workspace", "--locked", "--test", "smoke", "--", "--nocapture"];
+    run(cargo_command(&test).env("DICEWISE_SMOKE_SECONDS", SMOKE_SECONDS))
 }
 
 /// Coverage and sanitizers are not stable features; the stable compiler has them under this variable, so that no other
@@ -87,7 +89,7 @@ fn fuzz(target: &str, flags: &[&str]) -> bool {
     // Only the checkpoint needs Burn.
     let burn: &[&str] = if target == "checkpoint" { &[] } else { &["--no-default-features"] };
     let seeds = ["run", "--release", "--locked", "-p", "dicewise-fuzz"];
-    let seeds = [&seeds[..], burn, &["--", "seeds", "fuzz/corpus"]].concat();
+    let seeds = [&seeds[..], burn, &["--", "fuzz/corpus"]].concat();
     let features: &[&str] = if target == "checkpoint" { &["--features", "checkpoint"] } else { &[] };
     let search = [&["fuzz", "run"], features, &[target, "--"], flags].concat();
     installed("cargo-fuzz") && cargo(&seeds) && run(cargo_command(&search).env("RUSTC_BOOTSTRAP", "1"))

@@ -2,7 +2,7 @@
 //!
 //! A [`Target`] runs one parser on any bytes and panics if a promise is broken; whatever the bytes are, the parser has to
 //! return a value or a typed error. The same entry points serve the fuzzers in `fuzz/`, which search with coverage for as
-//! long as one lets them, and the smoke run of this crate's program, which needs stable Rust and a minute.
+//! long as one lets them, and the smoke run among this crate's tests, which needs stable Rust and a minute.
 #[cfg(feature = "checkpoint")]
 mod checkpoint;
 mod dataset_json;
