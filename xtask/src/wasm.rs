@@ -9,7 +9,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Builds `dicewise-web` and puts it where `dicewise-report` embeds it. `more` goes to `cargo build`, for example
 /// `-Zbuild-std=std,panic_abort` where a toolchain has no standard library for this target.
-pub(crate) fn build(more: &[String]) -> bool {
+pub(crate) fn build(more: &[&str]) -> bool {
     let mut build = cargo_command(&[
         "build",
         "--profile",

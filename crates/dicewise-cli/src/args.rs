@@ -22,6 +22,9 @@ use values::{above_zero, at_least_one, at_least_two};
     after_help = "Exit codes: 0 fine, 1 `check` found defects, 2 bad input or usage, 130 interrupted after saving."
 )]
 pub(crate) struct Args {
+    /// Voxels that one file may hold, all channels together [default: 2^30]
+    #[arg(long, global = true, value_name = "N", env = "DICEWISE_MAX_VOXELS", hide_env_values = true)]
+    pub(crate) max_voxels: Option<u64>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -33,6 +36,7 @@ pub(crate) enum Command {
     Train(Box<Train>),
     Predict(Predict),
     Evaluate(Evaluate),
+    Compare(Compare),
     Report(Report),
     Explain(Explain),
     Check(Check),
@@ -220,6 +224,39 @@ pub(crate) struct Evaluate {
     /// Folder to write to [default: the folder of predictions]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// Test whether two sets of scores differ: the same subjects under two cells of a run, two runs, or two networks.
+///
+/// Prints, for each label and group, both means of DSC and |ΔV|, their mean difference (left − right) with its 95 %
+/// bootstrap interval, and p-values: of a paired bootstrap, of a sign-flip test on differences, and of the rank test
+/// that the paper's authors released, which does not see how large a difference is. A subject counts once.
+#[derive(Debug, Flags)]
+#[command(after_help = "\
+Examples:
+  dicewise compare results/phantom --cell partial-BI-b2 --with full-BI-b2
+  dicewise compare results/monday results/tuesday
+  dicewise compare predictions-a predictions-b --json
+
+Without --cell, cells of the same name are compared; where either side has one cell, its name does not matter.")]
+pub(crate) struct Compare {
+    /// cases.csv, or a folder that holds one: of `run`, of one of its cells, or of `evaluate`.
+    pub(crate) left: PathBuf,
+    /// The same for the other side [default: the left one, which needs --cell and --with]
+    #[arg(required_unless_present = "other_cell")]
+    pub(crate) right: Option<PathBuf>,
+    /// Cell of the left side, LABELLING-SETTING-bB, such as partial-BI-b2.
+    #[arg(long, value_name = "CELL")]
+    pub(crate) cell: Option<String>,
+    /// Cell of the right side [default: that of --cell]
+    #[arg(long = "with", id = "other_cell", value_name = "CELL", requires = "cell")]
+    pub(crate) other_cell: Option<String>,
+    /// Seed of the resampling.
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) seed: u64,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Write the report of a run again, from the files of its folder of results.

@@ -1,10 +1,14 @@
 //! Literal `f64` loops of the equations, the reference of all tests.
 //!
-//! Tilborghs et al. (MICCAI 2022, arXiv 2207.09521), Eq. 2–4, and the two treatments of missing labels, as
-//! slow and as close to the paper as possible, on dense arrays `[B, C, I]`. Nothing is shared with the crate
-//! `dicewise`, not even a type.
+//! Tilborghs et al. (MICCAI 2022, arXiv 2207.09521), Eq. 2–4, the two treatments of missing labels and the
+//! relatives of Dice, as slow and as close to the papers as possible, on dense arrays `[B, C, I]`; from logits and
+//! with cross-entropy in [`Logits`]. Nothing is shared with the crate `dicewise`, not even a type.
 
 #![forbid(unsafe_code)]
+
+mod logits;
+
+pub use logits::{Activation, Logits};
 
 /// DSC(Y, Ỹ) = 2|Y ∩ Ỹ| / (|Y| + |Ỹ|), Eq. 2, of two sets of voxels; NaN if both are empty.
 pub fn dsc(y: &[bool], p: &[bool]) -> f64 {
@@ -41,6 +45,23 @@ pub enum Missing {
     Marginal,
 }
 
+/// The relatives of Dice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Member {
+    /// 2Σyp / Σ(y + p).
+    Dice,
+    /// 2Σyp / Σ(y² + p²), V-Net.
+    Squared,
+    /// Σyp / Σ(y + p − yp), both doubled.
+    Jaccard,
+    /// Σyp / Σ(yp + α p(1 − y) + β y(1 − p)), both doubled.
+    Tversky(f64, f64),
+    /// 2Σwyp / Σw(y + p) with w = 1/(Σy)², Sudre.
+    GeneralizedSquare,
+    /// The same with w = 1/Σy.
+    GeneralizedSimple,
+}
+
 /// Everything that the loss depends on.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -70,6 +91,10 @@ pub struct Problem {
     pub weights: Vec<f64>,
     /// Divide by the sum of the weights instead of |Φ|.
     pub normalised: bool,
+    /// Dice or a relative.
+    pub member: Member,
+    /// The focal exponent.
+    pub gamma: f64,
 }
 
 impl Problem {
@@ -90,6 +115,8 @@ impl Problem {
             eps_denominator: vec![epsilon; classes],
             weights: vec![1.0; classes],
             normalised: true,
+            member: Member::Dice,
+            gamma: 1.0,
         }
     }
 
@@ -187,51 +214,106 @@ impl Problem {
         weight(class) / total
     }
 
-    /// O_φ = Σ_φ y p' and U_φ = Σ_φ (y + p') over the voxels that count.
-    fn overlap_and_union(&self, p: &[f64], maps: &[(usize, usize)]) -> (f64, f64) {
-        let (mut overlap, mut union) = (0.0, 0.0);
+    /// w of generalized Dice for class c of a subset; 1 for all others. An infinite weight becomes the largest
+    /// finite one of the subset, as in MONAI.
+    fn volume_weight(&self, c: usize, maps: &[(usize, usize)]) -> f64 {
+        let weight_of = |class: usize| {
+            let mut size = 0.0;
+            for &(b, k) in maps {
+                if k == class {
+                    for i in 0..self.voxels {
+                        if self.mask[b * self.voxels + i] {
+                            size += self.y[self.at(b, k, i)];
+                        }
+                    }
+                }
+            }
+            if self.member == Member::GeneralizedSquare { 1.0 / (size * size) } else { 1.0 / size }
+        };
+        match self.member {
+            Member::GeneralizedSquare | Member::GeneralizedSimple => {
+                let own = weight_of(c);
+                if own.is_finite() {
+                    return own;
+                }
+                let mut largest = 0.0;
+                for &(_, k) in maps {
+                    if weight_of(k).is_finite() {
+                        largest = f64::max(largest, weight_of(k));
+                    }
+                }
+                largest
+            }
+            _ => 1.0,
+        }
+    }
+
+    /// What one voxel adds to the denominator, and the derivative of that with respect to p.
+    fn denominator_of(&self, y: f64, p: f64) -> (f64, f64) {
+        match self.member {
+            Member::Dice | Member::GeneralizedSquare | Member::GeneralizedSimple => (y + p, 1.0),
+            Member::Squared => (y * y + p * p, 2.0 * p),
+            Member::Jaccard => (2.0 * (y + p - y * p), 2.0 * (1.0 - y)),
+            Member::Tversky(alpha, beta) => (
+                2.0 * (y * p + alpha * p * (1.0 - y) + beta * y * (1.0 - p)),
+                2.0 * (y + alpha * (1.0 - y) - beta * y),
+            ),
+        }
+    }
+
+    /// Numerator and denominator without ε: 2 O_φ and U_φ for Dice, over the voxels that count.
+    fn numerator_and_denominator(&self, p: &[f64], maps: &[(usize, usize)]) -> (f64, f64) {
+        let (mut numerator, mut denominator) = (0.0, 0.0);
         for &(b, c) in maps {
+            let weight = self.volume_weight(c, maps);
             for i in 0..self.voxels {
                 if self.mask[b * self.voxels + i] {
-                    overlap += self.y[self.at(b, c, i)] * p[self.at(b, c, i)];
-                    union += self.y[self.at(b, c, i)] + p[self.at(b, c, i)];
+                    let (y, p) = (self.y[self.at(b, c, i)], p[self.at(b, c, i)]);
+                    numerator += weight * 2.0 * y * p;
+                    denominator += weight * self.denominator_of(y, p).0;
                 }
             }
         }
-        (overlap, union)
+        (numerator, denominator)
     }
 
-    /// DL, Eq. 3. A subset left with nothing has Dice 1.
+    /// DL, Eq. 3, or what stands for it in the family. A subset left with nothing has Dice 1.
     pub fn loss(&self) -> f64 {
         let p = self.p_prime();
         let subsets = self.subsets();
-        let mut mean = 0.0;
+        let mut loss = 1.0;
         for (class, maps) in &subsets {
-            let (overlap, union) = self.overlap_and_union(&p, maps);
+            let (numerator, denominator) = self.numerator_and_denominator(&p, maps);
             let dice = if maps.is_empty() {
                 1.0
             } else {
-                (2.0 * overlap + self.eps_numerator[*class]) / (union + self.eps_denominator[*class])
+                (numerator + self.eps_numerator[*class]) / (denominator + self.eps_denominator[*class])
             };
-            mean += self.share(*class, &subsets) * dice;
+            let focal = if self.gamma == 1.0 { 1.0 - dice } else { (1.0 - dice).powf(self.gamma) };
+            loss -= self.share(*class, &subsets) * (1.0 - focal);
         }
-        1.0 - mean
+        loss
     }
 
-    /// ∂DL/∂p `[B, C, I]`, Eq. 4.
+    /// ∂DL/∂p `[B, C, I]`, Eq. 4, by the quotient rule.
     pub fn gradient(&self) -> Vec<f64> {
         let p = self.p_prime();
         let subsets = self.subsets();
         let mut gradient = vec![0.0; self.p.len()];
         for (class, maps) in &subsets {
-            let (overlap, union) = self.overlap_and_union(&p, maps);
-            let (eps_n, eps_d) = (self.eps_numerator[*class], self.eps_denominator[*class]);
+            let (numerator, denominator) = self.numerator_and_denominator(&p, maps);
+            let (n, d) = (numerator + self.eps_numerator[*class], denominator + self.eps_denominator[*class]);
+            let outer =
+                if self.gamma == 1.0 { 1.0 } else { self.gamma * (1.0 - n / d).powf(self.gamma - 1.0) };
             for &(b, c) in maps {
+                let weight = self.volume_weight(c, maps);
                 for i in 0..self.voxels {
                     if self.mask[b * self.voxels + i] {
                         let y = self.y[self.at(b, c, i)];
-                        gradient[self.at(b, c, i)] = -self.share(*class, &subsets)
-                            * (2.0 * y / (union + eps_d) - (2.0 * overlap + eps_n) / (union + eps_d).powi(2));
+                        let dn = weight * 2.0 * y;
+                        let dd = weight * self.denominator_of(y, p[self.at(b, c, i)]).1;
+                        gradient[self.at(b, c, i)] =
+                            -self.share(*class, &subsets) * outer * (dn / d - n * dd / d.powi(2));
                     }
                 }
             }
@@ -297,16 +379,67 @@ mod tests {
                 problem.missing = missing;
                 problem.annotated[5] = false;
                 let gradient = problem.gradient();
-                for (k, gradient) in gradient.into_iter().enumerate() {
-                    let at = |step: f64| {
-                        let mut moved = problem.clone();
-                        moved.p[k] += step;
-                        moved.loss()
-                    };
-                    let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
-                    assert!((gradient - slope).abs() < 1e-9, "{phi:?} {missing:?} element {k}");
-                }
+                assert_is_slope(&problem, &gradient);
             }
         }
+    }
+
+    fn assert_is_slope(problem: &Problem, gradient: &[f64]) {
+        for (k, gradient) in gradient.iter().enumerate() {
+            let at = |step: f64| {
+                let mut moved = problem.clone();
+                moved.p[k] += step;
+                moved.loss()
+            };
+            let slope = (at(1e-5) - at(-1e-5)) / 2e-5;
+            assert!((gradient - slope).abs() < 1e-9, "{:?} {:?} element {k}", problem.phi, problem.member);
+        }
+    }
+
+    #[test]
+    fn the_gradient_of_every_relative_is_the_slope_of_its_loss() {
+        let p: Vec<f64> = (0..24).map(|i| 0.1 + 0.8 * f64::from(i * 7 % 11) / 11.0).collect();
+        let y: Vec<f64> = (0..24).map(|i| f64::from(i * 5 % 3) / 2.0).collect();
+        for member in [
+            Member::Squared,
+            Member::Jaccard,
+            Member::Tversky(0.3, 0.8),
+            Member::GeneralizedSquare,
+            Member::GeneralizedSimple,
+        ] {
+            for (phi, gamma) in [(Phi::I, 1.0), (Phi::CI, 2.0), (Phi::BI, 0.75), (Phi::BCI, 1.5)] {
+                let mut problem = Problem::new(2, 3, p.clone(), y.clone(), phi, 0.1);
+                (problem.member, problem.gamma) = (member, gamma);
+                let gradient = problem.gradient();
+                assert_is_slope(&problem, &gradient);
+            }
+        }
+    }
+
+    /// One map of two voxels, p = (½, ½), y = (1, 0), ε = 0. By hand: squared 1/(1 + ½), Jaccard ½/1½,
+    /// Tversky with α = 0.2, β = 0.6: ½/(½ + 0.1 + 0.3).
+    #[test]
+    fn the_relatives_agree_with_their_formulas_by_hand() {
+        let value = |member| {
+            let mut problem = Problem::new(1, 1, vec![0.5, 0.5], vec![1.0, 0.0], Phi::I, 0.0);
+            problem.member = member;
+            1.0 - problem.loss()
+        };
+        assert_close(value(Member::Squared), 1.0 / 1.5);
+        assert_close(value(Member::Jaccard), 0.5 / 1.5);
+        assert_close(value(Member::Tversky(0.2, 0.6)), 0.5 / 0.9);
+        assert_close(value(Member::Tversky(0.5, 0.5)), value(Member::Dice));
+        assert_close(value(Member::Tversky(1.0, 1.0)), value(Member::Jaccard));
+    }
+
+    /// Two classes of 1 and 2 voxels: w = 1 and ¼ (or 1 and ½). O = (½, 1), U = (1 + 1, 2 + 1½).
+    #[test]
+    fn generalized_dice_agrees_with_sudre_by_hand() {
+        let (p, y) = (vec![0.5, 0.25, 0.25, 0.5, 0.5, 0.5], vec![1.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+        let mut problem = Problem::new(1, 2, p, y, Phi::CI, 0.0);
+        problem.member = Member::GeneralizedSquare;
+        assert_close(1.0 - problem.loss(), 2.0 * (0.5 + 0.25) / (2.0 + 3.5 / 4.0));
+        problem.member = Member::GeneralizedSimple;
+        assert_close(1.0 - problem.loss(), 2.0 * (0.5 + 0.5) / (2.0 + 3.5 / 2.0));
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! - [`Table1`]: mean DSC and ΔV of every cell, compared with full labels, as `table1.csv`, Markdown,
 //!   terminal text and a figure with a dot for every case.
+//! - [`compare_cells`]: two cells, subject by subject, with three tests.
 //! - [`roc_table`]: how well the predicted volume gives away the always-labelled group, as `roc.csv`.
 //! - [`OverlayFigure`]: slices with the contours of truth and predictions, as a PNG.
 //! - [`write_report`]: the page `report/index.html` of a folder of results, with every figure as SVG, PNG and CSV.
@@ -30,6 +31,7 @@
 mod base64;
 mod case_score;
 mod cell;
+mod comparison;
 mod error;
 mod figure;
 mod html;
@@ -46,6 +48,7 @@ mod training_log;
 
 pub use case_score::{CASES_HEADER, CaseScore, parse_cases, read_cases, write_cases};
 pub use cell::{Cell, CellOrder};
+pub use comparison::{Measure, PairedComparison, Tests, compare_cells};
 pub use error::ReportError;
 pub use figure::{Colour, Contour, LegendEntry, OverlayFigure, OverlayRow, Tile};
 pub use output::write_atomically;

@@ -8,6 +8,7 @@ mod block;
 pub mod checkpoint;
 mod empty_class;
 mod error;
+mod exact;
 mod lesson;
 mod optimizer;
 mod parameters;

@@ -45,6 +45,11 @@ impl Adam {
         Self { step: 0, l2, moments: BTreeMap::new() }
     }
 
+    /// An optimiser as it was saved.
+    pub(crate) fn restored(l2: f64, step: u64, moments: BTreeMap<String, Moments>) -> Self {
+        Self { step, l2, moments }
+    }
+
     /// The module after one step.
     pub fn step<M: Module>(&mut self, learning_rate: f64, module: M, gradients: GradientsParams) -> M {
         self.step += 1;

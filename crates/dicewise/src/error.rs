@@ -177,10 +177,45 @@ pub enum DiceError {
          them with `DiceSums::with_background_overlap`"
     )]
     BackgroundOverlapMissing,
+    /// Sums without Σ y² and Σ p², given to squared Dice.
+    #[error(
+        "squared Dice needs Σ y² and Σ p² for each class: measure the sums with `DiceLoss::sums` or add them \
+         with `DiceSums::with_squares`"
+    )]
+    SquaresMissing,
+    /// A derivative that depends on p, asked for without p.
+    #[error(
+        "the derivative of squared Dice depends on the prediction: write it with \
+         `SegmentationLoss::write_gradient`"
+    )]
+    DerivativeNeedsPrediction,
+    /// Squared Dice with marginal treatment.
+    #[error(
+        "marginal treatment does not go with squared Dice: the square of the merged probability is no sum of \
+         the classes' squares"
+    )]
+    MarginalWithSquares,
+    /// Marginal treatment of classes that are not exclusive.
+    #[error("marginal treatment adds up probabilities of exclusive classes: use softmax, not sigmoid")]
+    MarginalWithSigmoid,
+    /// Cross-entropy without an activation.
+    #[error("cross-entropy is computed from logits: choose sigmoid or softmax as activation")]
+    CrossEntropyWithoutActivation,
+    /// Sums without cross-entropy, given to a loss with it, or the other way round.
+    #[error("the sums were measured by another loss: its cross-entropy term is not this one's")]
+    CrossEntropySums,
+    /// Generalized Dice where a subset has one class.
+    #[error(
+        "generalized Dice weighs the classes of a subset (use CI or BCI), but {partition} has one in each"
+    )]
+    GeneralizedNeedsClasses {
+        /// The partition.
+        partition: Partition,
+    },
     /// A sum is NaN or infinite.
     #[error("the {argument} sum of batch {batch}, class {class} is {value}: it must be finite")]
     SumNotFinite {
-        /// `"overlap"`, `"target"`, `"prediction"` or `"background overlap"`.
+        /// `"overlap"`, `"target"`, `"prediction"`, `"background overlap"` or another sum's name.
         argument: &'static str,
         /// The value.
         value: f64,

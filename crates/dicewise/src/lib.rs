@@ -51,34 +51,39 @@
 //! # Ok::<(), dicewise::DiceError>(())
 //! ```
 
-#![forbid(unsafe_code)]
+// Allowed in `kernel::instruction_set` only.
+#![deny(unsafe_code)]
 
 mod activation;
+mod element;
 mod epsilon;
 mod error;
 pub mod explain;
-mod gradient;
 mod heuristic;
+mod kernel;
 mod loss;
-mod measure;
 mod partition;
 mod presence;
-mod real;
+mod segmentation;
 mod shape;
+mod similarity;
 mod sums;
 mod target;
 mod terms;
 mod weights;
 
-pub use activation::{sigmoid_gradient, softmax_gradient};
+pub use activation::Activation;
+pub use element::Element;
 pub use epsilon::Epsilon;
 pub use error::DiceError;
 pub use heuristic::{EpsilonSolutions, heuristic_epsilon, solve_epsilon};
+pub use kernel::InstructionSet;
 pub use loss::DiceLoss;
 pub use partition::Partition;
 pub use presence::{MissingLabels, MissingRule, Presence};
-pub use real::Real;
+pub use segmentation::{SegmentationLoss, SegmentationSums, SegmentationTerms};
 pub use shape::Shape;
+pub use similarity::{Similarity, VolumeWeight};
 pub use sums::DiceSums;
 pub use target::{DenseMaps, LabelMap, Target};
 pub use terms::DiceTerms;

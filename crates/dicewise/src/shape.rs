@@ -3,7 +3,7 @@ use std::{fmt, ops::Range};
 use crate::DiceError;
 
 /// Voxels that one parallel task handles. Fixed, so that sums are added in the same order on any machine.
-const CHUNK: usize = 1 << 15;
+const CHUNK: usize = 1 << 14;
 
 /// `[B, C, I]`: samples, classes, voxels per map, C-contiguous. A 3-D map `[Z, Y, X]` is flattened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,14 +116,15 @@ pub(crate) struct Chunk {
     pub(crate) voxels: Range<usize>,
 }
 
-/// Voxels handled at a time within a chunk: their class codes stay in the first-level cache while the C maps
-/// stream past.
-pub(crate) const BLOCK: usize = 1 << 12;
-
 impl Chunk {
-    /// The chunk in blocks of at most [`BLOCK`] voxels.
-    pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+    /// The chunk in blocks of at most `length` voxels.
+    pub(crate) fn blocks(&self, length: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let end = self.voxels.end;
-        self.voxels.clone().step_by(BLOCK).map(move |start| start..(start + BLOCK).min(end))
+        self.voxels.clone().step_by(length).map(move |start| start..(start + length).min(end))
+    }
+
+    /// Where a block lies within the chunk.
+    pub(crate) fn within(&self, block: &Range<usize>) -> Range<usize> {
+        block.start - self.voxels.start..block.end - self.voxels.start
     }
 }

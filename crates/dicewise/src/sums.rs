@@ -1,6 +1,7 @@
-use rayon::prelude::*;
-
-use crate::{DiceError, Real, Target, measure::measure_chunk};
+use crate::{
+    Activation, DiceError, Element, InstructionSet, Shape, Target,
+    kernel::{self, CrossEntropyOf, MapSums, Wanted},
+};
 
 /// Step 1: all that the loss has to know about the voxels, per sample and class, in `f64`.
 ///
@@ -25,47 +26,55 @@ pub struct DiceSums {
     target: Vec<f64>,
     prediction: Vec<f64>,
     background_overlap: Option<Vec<f64>>,
+    squares: Option<Squares>,
+}
+
+/// Σ_i y² and Σ_i p², `[B, C]` each.
+#[derive(Clone, Debug, PartialEq)]
+struct Squares {
+    target: Vec<f64>,
+    prediction: Vec<f64>,
 }
 
 impl DiceSums {
     /// Reads predictions `[B, C, I]` and their target once, in parallel.
     ///
-    /// The result does not depend on the number of threads. For marginal treatment use
+    /// The result does not depend on the number of threads. For marginal treatment and for squared Dice use
     /// [`DiceLoss::sums`](crate::DiceLoss::sums), which knows what it needs.
     ///
     /// # Errors
     /// Predictions that are not B·C·I long, not finite, or outside of \[0, 1\] by more than 1e-4; labels
     /// outside of 0..C; dense targets outside of \[0, 1\] likewise.
-    pub fn measure<T: Real>(prediction: &[T], target: &Target<'_>) -> Result<Self, DiceError> {
-        Self::measure_with(prediction, target, false)
+    pub fn measure<T: Element>(prediction: &[T], target: &Target<'_>) -> Result<Self, DiceError> {
+        Self::measure_with(prediction, target, false, false)
     }
 
-    pub(crate) fn measure_with<T: Real>(
+    pub(crate) fn measure_with<T: Element>(
         prediction: &[T],
         target: &Target<'_>,
         background: bool,
+        squares: bool,
     ) -> Result<Self, DiceError> {
-        let shape = target.shape();
-        shape.check_maps("prediction", prediction.len())?;
-        let chunks = shape.chunks();
-        let parts: Vec<_> =
-            chunks.par_iter().map(|chunk| measure_chunk(prediction, target, chunk, background)).collect();
-        let (batch, classes) = (shape.batch(), shape.classes());
-        let zeros = || vec![0.0; batch * classes];
-        let (mut overlap, mut in_target, mut predicted, mut on_background) =
-            (zeros(), zeros(), zeros(), zeros());
-        // Added in the order of the chunks, whichever thread was first.
-        for (chunk, part) in chunks.iter().zip(parts) {
-            for (c, map) in part?.into_iter().enumerate() {
-                let bc = chunk.b * classes + c;
-                overlap[bc] += map.overlap;
-                in_target[bc] += map.target;
-                predicted[bc] += map.prediction;
-                on_background[bc] += map.background_overlap;
-            }
+        let cross_entropy = CrossEntropyOf::None;
+        let wanted = Wanted { activation: Activation::None, background, squares, cross_entropy };
+        let maps = kernel::measure(InstructionSet::best(), wanted, prediction, target)?;
+        Ok(Self::from_maps(target.shape(), &maps, background, squares))
+    }
+
+    pub(crate) fn from_maps(shape: Shape, maps: &[MapSums], background: bool, squares: bool) -> Self {
+        let all = |sum: fn(&MapSums) -> f64| maps.iter().map(sum).collect::<Vec<f64>>();
+        Self {
+            batch: shape.batch(),
+            classes: shape.classes(),
+            overlap: all(|map| map.overlap),
+            target: all(|map| map.target),
+            prediction: all(|map| map.prediction),
+            background_overlap: background.then(|| all(|map| map.background_overlap)),
+            squares: squares.then(|| Squares {
+                target: all(|map| map.target_square),
+                prediction: all(|map| map.prediction_square),
+            }),
         }
-        let background_overlap = background.then_some(on_background);
-        Ok(Self { batch, classes, overlap, target: in_target, prediction: predicted, background_overlap })
     }
 
     /// Sums computed elsewhere, each `[B, C]`: overlap Σ y p, target Σ y, prediction Σ p.
@@ -87,7 +96,7 @@ impl DiceSums {
         check_sums("overlap", &overlap, batch, classes)?;
         check_sums("target", &target, batch, classes)?;
         check_sums("prediction", &prediction, batch, classes)?;
-        Ok(Self { batch, classes, overlap, target, prediction, background_overlap: None })
+        Ok(Self { batch, classes, overlap, target, prediction, background_overlap: None, squares: None })
     }
 
     /// Adds Σ_i y_0 p_c, `[B, C]`, which marginal treatment needs.
@@ -100,10 +109,22 @@ impl DiceSums {
         Ok(self)
     }
 
+    /// Adds Σ_i y² and Σ_i p², `[B, C]` each, which squared Dice needs.
+    ///
+    /// # Errors
+    /// A slice that is not B·C long, a sum that is not finite.
+    pub fn with_squares(mut self, target: Vec<f64>, prediction: Vec<f64>) -> Result<Self, DiceError> {
+        check_sums("squared target", &target, self.batch, self.classes)?;
+        check_sums("squared prediction", &prediction, self.batch, self.classes)?;
+        self.squares = Some(Squares { target, prediction });
+        Ok(self)
+    }
+
     /// Stacks the sums of several ranks along the batch; see [the type](DiceSums#several-ranks).
     ///
     /// # Errors
-    /// No part, parts that differ in the number of classes, or background overlaps in only some of them.
+    /// No part, parts that differ in the number of classes, or background overlaps or squares in only some of
+    /// them.
     pub fn concat(parts: &[Self]) -> Result<Self, DiceError> {
         let first = parts.first().ok_or(DiceError::ZeroDimension { dimension: "batch" })?;
         for part in parts {
@@ -117,6 +138,9 @@ impl DiceSums {
             if part.background_overlap.is_some() != first.background_overlap.is_some() {
                 return Err(DiceError::BackgroundOverlapMissing);
             }
+            if part.squares.is_some() != first.squares.is_some() {
+                return Err(DiceError::SquaresMissing);
+            }
         }
         let stack = |field: fn(&Self) -> &[f64]| parts.iter().flat_map(field).copied().collect::<Vec<f64>>();
         Ok(Self {
@@ -129,6 +153,10 @@ impl DiceSums {
                 .background_overlap
                 .is_some()
                 .then(|| stack(|part| part.background_overlap().unwrap_or_default())),
+            squares: first.squares.is_some().then(|| Squares {
+                target: stack(|part| part.target_square().unwrap_or_default()),
+                prediction: stack(|part| part.prediction_square().unwrap_or_default()),
+            }),
         })
     }
 
@@ -161,9 +189,24 @@ impl DiceSums {
     pub fn background_overlap(&self) -> Option<&[f64]> {
         self.background_overlap.as_deref()
     }
+
+    /// Σ_i y², `[B, C]`, if measured.
+    pub fn target_square(&self) -> Option<&[f64]> {
+        self.squares.as_ref().map(|squares| squares.target.as_slice())
+    }
+
+    /// Σ_i p², `[B, C]`, if measured.
+    pub fn prediction_square(&self) -> Option<&[f64]> {
+        self.squares.as_ref().map(|squares| squares.prediction.as_slice())
+    }
 }
 
-fn check_sums(argument: &'static str, sums: &[f64], batch: usize, classes: usize) -> Result<(), DiceError> {
+pub(crate) fn check_sums(
+    argument: &'static str,
+    sums: &[f64],
+    batch: usize,
+    classes: usize,
+) -> Result<(), DiceError> {
     if sums.len() != batch * classes {
         let shape = format!("[{batch}, {classes}]");
         return Err(DiceError::Length { argument, shape, expected: batch * classes, found: sums.len() });

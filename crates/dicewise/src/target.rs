@@ -1,6 +1,8 @@
 use std::ops::Range;
 
-use crate::{DiceError, Shape};
+use half::{bf16, f16};
+
+use crate::{DiceError, Element, Shape};
 
 /// y: the ground truth of a batch, and which of its voxels count.
 ///
@@ -30,7 +32,7 @@ impl<'a> Target<'a> {
         Ok(Self { shape, kind: Kind::Labels(labels), ignore_index: None, mask: None })
     }
 
-    /// Soft or overlapping labels: y ∈ \[0, 1\], `[B, C, I]`, `f32` or `f64`.
+    /// Soft or overlapping labels: y ∈ \[0, 1\], `[B, C, I]`, of any [`Element`] type.
     ///
     /// # Errors
     /// A slice that is not B·C·I long. Values outside of \[0, 1\] are found during the voxel pass.
@@ -189,6 +191,10 @@ pub enum DenseMaps<'a> {
     F32(&'a [f32]),
     /// 64-bit values.
     F64(&'a [f64]),
+    /// 16-bit values.
+    F16(&'a [f16]),
+    /// 16-bit values with the range of `f32`.
+    Bf16(&'a [bf16]),
 }
 
 impl DenseMaps<'_> {
@@ -196,6 +202,17 @@ impl DenseMaps<'_> {
         match self {
             Self::F32(maps) => maps.len(),
             Self::F64(maps) => maps.len(),
+            Self::F16(maps) => maps.len(),
+            Self::Bf16(maps) => maps.len(),
+        }
+    }
+
+    pub(crate) fn get(&self, index: usize) -> f64 {
+        match self {
+            Self::F32(maps) => maps[index].to_f64(),
+            Self::F64(maps) => maps[index],
+            Self::F16(maps) => maps[index].to_f64(),
+            Self::Bf16(maps) => maps[index].to_f64(),
         }
     }
 }
@@ -223,4 +240,4 @@ macro_rules! from_slices {
 }
 
 from_slices!(LabelMap: U8(u8), U16(u16), I16(i16), I32(i32), I64(i64));
-from_slices!(DenseMaps: F32(f32), F64(f64));
+from_slices!(DenseMaps: F32(f32), F64(f64), F16(f16), Bf16(bf16));

@@ -1,6 +1,10 @@
 use std::ops::Range;
 
-use crate::{ClassWeights, DiceError, DiceLoss, DiceSums, MissingLabels, MissingRule, Presence};
+use crate::{
+    Activation, ClassWeights, DiceError, DiceLoss, DiceSums, Element, InstructionSet, MissingLabels,
+    MissingRule, Presence, Similarity, Target,
+    kernel::{self, Coefficients, CrossEntropyOf},
+};
 
 /// Step 2: the loss and its derivative, which is affine in y within a map.
 ///
@@ -11,6 +15,9 @@ use crate::{ClassWeights, DiceError, DiceLoss, DiceSums, MissingLabels, MissingR
 ///
 /// where O_φ = Σ_φ y p is the overlap and U_φ = Σ_φ (y + p) the union of the subset φ of map (b, c). For hard
 /// labels the derivative takes two values: a where y = 0, a − b where y = 1. Masked voxels get 0.
+///
+/// The other members of the family ([`Similarity`](crate::Similarity)) differ in a and b only, but for squared
+/// Dice, whose derivative depends on p voxel by voxel: a − b·y + c·p.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DiceTerms {
@@ -24,6 +31,8 @@ pub struct DiceTerms {
     pub a: Vec<f64>,
     /// By how much the derivative is lower where y = 1, `[B, C]`.
     pub b: Vec<f64>,
+    /// What multiplies p in the derivative, `[B, C]`: 0 but for squared Dice.
+    pub c: Vec<f64>,
     /// The class whose y stands in the derivative, `[B, C]`: the map's own, but 0 for a missing class under
     /// marginal treatment.
     pub row: Vec<usize>,
@@ -32,7 +41,8 @@ pub struct DiceTerms {
 }
 
 impl DiceTerms {
-    /// ∂DL/∂p of map `(b, c)` at a voxel whose target in class [`row`](DiceTerms::row)`[b, c]` is `y`.
+    /// ∂DL/∂p of map `(b, c)` at a voxel whose target in class [`row`](DiceTerms::row)`[b, c]` is `y`; where
+    /// p = 0, for squared Dice.
     ///
     /// # Panics
     /// If `b` or `c` is out of range.
@@ -46,6 +56,52 @@ impl DiceTerms {
     /// treatment.
     pub fn rows_are_identity(&self) -> bool {
         self.row.iter().enumerate().all(|(map, &row)| row == map % self.classes)
+    }
+
+    /// Step 3, the voxel pass: writes ∂DL/∂p = a − b·y into `gradient`, `[B, C, I]`, in full.
+    ///
+    /// Masked and ignored voxels get exactly 0. The predictions are not needed.
+    ///
+    /// # Errors
+    /// A target of another batch or number of classes than the terms, a slice that is not B·C·I long,
+    /// labels outside of 0..C; the terms of squared Dice, whose derivative depends on p.
+    pub fn write_gradient<T: Element>(
+        &self,
+        target: &Target<'_>,
+        gradient: &mut [T],
+    ) -> Result<(), DiceError> {
+        self.write_gradient_with(None, target, gradient)
+    }
+
+    pub(crate) fn write_gradient_with<T: Element>(
+        &self,
+        prediction: Option<&[T]>,
+        target: &Target<'_>,
+        gradient: &mut [T],
+    ) -> Result<(), DiceError> {
+        self.check_target(target)?;
+        if prediction.is_none() && self.c.iter().any(|&c| c != 0.0) {
+            return Err(DiceError::DerivativeNeedsPrediction);
+        }
+        let coefficients = Coefficients {
+            activation: Activation::None,
+            a: &self.a,
+            b: &self.b,
+            c: &self.c,
+            row: &self.row,
+            cross_entropy: &[],
+            cross_entropy_of: CrossEntropyOf::None,
+        };
+        kernel::write_gradient(InstructionSet::best(), coefficients, prediction, target, gradient)
+    }
+
+    pub(crate) fn check_target(&self, target: &Target<'_>) -> Result<(), DiceError> {
+        let shape = target.shape();
+        let (expected, found) = ((self.batch, self.classes), (shape.batch(), shape.classes()));
+        if expected != found {
+            return Err(DiceError::ShapeMismatch { argument: "target", expected, found });
+        }
+        Ok(())
     }
 
     /// The terms of some of the samples, e.g. of one rank's; the loss stays that of the whole batch.
@@ -67,6 +123,7 @@ impl DiceTerms {
             classes: self.classes,
             a: self.a[maps.clone()].to_vec(),
             b: self.b[maps.clone()].to_vec(),
+            c: self.c[maps.clone()].to_vec(),
             row: self.row[maps].to_vec(),
             dice: self.dice.clone(),
         })
@@ -84,7 +141,7 @@ impl DiceLoss {
     pub fn terms(&self, sums: &DiceSums, presence: Option<&Presence>) -> Result<DiceTerms, DiceError> {
         let (batch, classes) = (sums.batch(), sums.classes());
         self.epsilon.check_classes(classes)?;
-        let annotated = self.annotated(sums, presence)?;
+        let annotated = self.annotated(batch, classes, Some(sums.target()), presence)?;
         let weights = match &self.weights {
             Some(weights) => {
                 weights.check_classes(classes)?;
@@ -105,19 +162,31 @@ impl DiceLoss {
             })
             .collect();
 
+        let volume_weight = self.volume_weights(sums, &annotated, &subset, &row);
+        let squares = match self.similarity.is_squared() {
+            true => Some((
+                sums.target_square().ok_or(DiceError::SquaresMissing)?,
+                sums.prediction_square().ok_or(DiceError::SquaresMissing)?,
+            )),
+            false => None,
+        };
         let mut subsets = vec![Subset::default(); self.partition.subsets(batch, classes)];
         for map in 0..map_count {
             let Some(index) = subset[map] else { continue };
-            let phi = &mut subsets[index];
+            let (phi, weight) = (&mut subsets[index], volume_weight[map]);
             phi.has_maps = true;
+            let (target, prediction) = match squares {
+                Some((target, prediction)) => (target[map], prediction[map]),
+                None => (sums.target()[map], sums.prediction()[map]),
+            };
             if annotated[map] {
-                phi.overlap += sums.overlap()[map];
-                phi.union += sums.target()[map] + sums.prediction()[map];
+                phi.overlap += weight * sums.overlap()[map];
+                phi.target += weight * target;
             } else {
                 let background = sums.background_overlap().ok_or(DiceError::BackgroundOverlapMissing)?;
-                phi.overlap += background[map];
-                phi.union += sums.prediction()[map];
+                phi.overlap += weight * background[map];
             }
+            phi.prediction += weight * prediction;
         }
 
         let class_of = |index: usize| if self.partition.mixes_classes() { 0 } else { index % classes };
@@ -133,10 +202,14 @@ impl DiceLoss {
         let mut loss = if normalised { 0.0 } else { 1.0 - shares.iter().sum::<f64>() };
         for (index, (phi, share)) in subsets.iter_mut().zip(&shares).enumerate() {
             let class = class_of(index);
-            loss += phi.derive(self.epsilon.numerator(class), self.epsilon.denominator(class), *share);
+            let eps = (self.epsilon.numerator(class), self.epsilon.denominator(class));
+            loss += phi.derive(self.similarity, eps, self.focal_exponent, *share);
         }
         let of_map = |value: fn(&Subset) -> f64| {
-            subset.iter().map(|index| index.map_or(0.0, |index| value(&subsets[index]))).collect()
+            let weighted = subset.iter().zip(&volume_weight);
+            weighted
+                .map(|(index, weight)| index.map_or(0.0, |index| weight * value(&subsets[index])))
+                .collect()
         };
         Ok(DiceTerms {
             loss,
@@ -144,14 +217,55 @@ impl DiceLoss {
             classes,
             a: of_map(|phi| phi.a),
             b: of_map(|phi| phi.b),
+            c: of_map(|phi| phi.c),
             row,
             dice: subsets.iter().map(|phi| phi.dice).collect(),
         })
     }
 
-    /// Which maps count as annotated, `[B, C]`.
-    fn annotated(&self, sums: &DiceSums, presence: Option<&Presence>) -> Result<Vec<bool>, DiceError> {
+    /// What multiplies the sums of each map, `[B, C]`: the weights of generalized Dice; 1 for all others.
+    ///
+    /// A weight goes by the size of the map's class among the annotated maps of its subset. An infinite one
+    /// becomes the largest finite one of the subset, or 0 if there is none, as in MONAI.
+    fn volume_weights(
+        &self,
+        sums: &DiceSums,
+        annotated: &[bool],
+        subset: &[Option<usize>],
+        row: &[usize],
+    ) -> Vec<f64> {
+        let Similarity::GeneralizedDice(kind) = self.similarity else { return vec![1.0; subset.len()] };
         let (batch, classes) = (sums.batch(), sums.classes());
+        let mut size = vec![0.0; self.partition.subsets(batch, classes) * classes];
+        let mut takes_part = vec![false; size.len()];
+        for map in 0..subset.len() {
+            if let (Some(index), true) = (subset[map], annotated[map]) {
+                size[index * classes + row[map]] += sums.target()[map];
+                takes_part[index * classes + row[map]] = true;
+            }
+        }
+        let mut weight: Vec<f64> = size.iter().map(|&size| kind.of(size)).collect();
+        for (weights, takes_part) in weight.chunks_mut(classes).zip(takes_part.chunks(classes)) {
+            let counted =
+                weights.iter().zip(takes_part).filter(|(w, takes_part)| **takes_part && w.is_finite());
+            let largest = counted.map(|(&w, _)| w).fold(0.0, f64::max);
+            weights.iter_mut().filter(|w| !w.is_finite()).for_each(|w| *w = largest);
+        }
+        (0..subset.len())
+            .map(|map| subset[map].map_or(0.0, |index| weight[index * classes + row[map]]))
+            .collect()
+    }
+
+    /// Which maps count as annotated, `[B, C]`.
+    ///
+    /// `sizes` is Σ_i y of each map; it is needed where missing labels are inferred.
+    pub(crate) fn annotated(
+        &self,
+        batch: usize,
+        classes: usize,
+        sizes: Option<&[f64]>,
+        presence: Option<&Presence>,
+    ) -> Result<Vec<bool>, DiceError> {
         if let Some(presence) = presence {
             let (expected, found) = ((batch, classes), (presence.batch(), presence.classes()));
             if expected != found {
@@ -160,7 +274,9 @@ impl DiceLoss {
         }
         let mut annotated = match (self.missing.rule(), presence) {
             (Some(MissingRule::Declared), Some(presence)) => presence.as_slice().to_vec(),
-            (Some(MissingRule::Inferred), _) => sums.target().iter().map(|&size| size > 0.0).collect(),
+            (Some(MissingRule::Inferred), _) => {
+                sizes.unwrap_or_default().iter().map(|&size| size > 0.0).collect()
+            }
             (None, _) | (Some(MissingRule::Declared), None) => vec![true; batch * classes],
         };
         if self.missing.is_marginal() {
@@ -182,30 +298,53 @@ impl DiceLoss {
 #[derive(Clone, Default)]
 struct Subset {
     has_maps: bool,
+    /// O, T and P: weighed for generalized Dice, T and P of squares for squared Dice.
     overlap: f64,
-    union: f64,
+    target: f64,
+    prediction: f64,
     dice: Option<f64>,
     a: f64,
     b: f64,
+    c: f64,
 }
 
 impl Subset {
-    /// Sets Dice and the derivative's coefficients; returns what the subset adds to the loss.
-    fn derive(&mut self, eps_numerator: f64, eps_denominator: f64, share: f64) -> f64 {
+    /// Sets the similarity and the derivative's coefficients; returns what the subset adds to the loss.
+    fn derive(&mut self, similarity: Similarity, eps: (f64, f64), gamma: f64, share: f64) -> f64 {
         if !self.has_maps {
             // φ ← ∅: ε/ε = 1, whatever ε is.
             return 0.0;
         }
-        let denominator = self.union + eps_denominator;
+        // 2 (O + α (P − O) + β (T − O)) = 2 α P + 2 β T + rest · O; P + T exactly for Dice.
+        let (alpha, beta) = similarity.alpha_beta();
+        let rest = 2.0 * (1.0 - alpha - beta);
+        let union = 2.0 * alpha * self.prediction + 2.0 * beta * self.target + rest * self.overlap;
+        let denominator = union + eps.1;
         if denominator < f64::MIN_POSITIVE {
             // ε = 0 and nothing there: the limit of ε/ε; its derivative would be infinite.
             self.dice = Some(1.0);
             return 0.0;
         }
-        let dice = (2.0 * self.overlap + eps_numerator) / denominator;
+        let dice = (2.0 * self.overlap + eps.0) / denominator;
         self.dice = Some(dice);
-        self.a = share * dice / denominator;
-        self.b = share * 2.0 / denominator;
-        share * (1.0 - dice)
+        let (loss, outer) = focal(1.0 - dice, gamma);
+        // ∂(1 − D)/∂p = D/U' · ∂U'/∂p − 2y/U', with U' the denominator and ∂U'/∂p = 2α + rest · y; 2p if squared.
+        let outer = share * outer;
+        let pull = outer * dice / denominator;
+        self.b = outer * 2.0 / denominator - rest * pull;
+        match similarity.is_squared() {
+            true => self.c = 2.0 * pull,
+            false => self.a = 2.0 * alpha * pull,
+        }
+        share * loss
     }
+}
+
+/// x^γ and its derivative γ x^(γ−1), for x = 1 − D ≥ 0; the identity for γ = 1.
+fn focal(x: f64, gamma: f64) -> (f64, f64) {
+    if gamma == 1.0 {
+        return (x, 1.0);
+    }
+    // Rounding may leave D a little above 1.
+    if x <= 0.0 { (0.0, 0.0) } else { (x.powf(gamma), gamma * x.powf(gamma - 1.0)) }
 }

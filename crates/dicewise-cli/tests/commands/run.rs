@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use crate::program::{Outcome, dicewise};
 
 /// Two cells of a few iterations on a small phantom.
-const EXPERIMENT: &str = r#"
+pub(crate) const EXPERIMENT: &str = r#"
 name = "small"
 seeds = [3]
 data = { phantom = "tumour", phantom_cases = { HGG = 6, LGG = 6 }, phantom_shape = [8, 8, 8] }
@@ -22,24 +22,24 @@ cells = [
 ]
 "#;
 
-struct Experiment {
+pub(crate) struct Experiment {
     folder: TempDir,
-    file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 impl Experiment {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("small.toml");
         fs::write(&file, text).unwrap();
         Self { folder, file }
     }
 
-    fn out(&self, name: &str) -> PathBuf {
+    pub(crate) fn out(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn run(&self, out: &Path, more: &[&str]) -> Outcome {
+    pub(crate) fn run(&self, out: &Path, more: &[&str]) -> Outcome {
         let start = ["run".as_ref(), self.file.as_os_str(), "--out".as_ref(), out.as_os_str()];
         dicewise(start.into_iter().chain(more.iter().map(|flag| (*flag).as_ref())))
     }

@@ -1,9 +1,10 @@
 //! Random batches, with the same batch as a problem for the oracle.
 
 use dicewise::{
-    ClassWeights, DiceLoss, Epsilon, MissingLabels, MissingRule, Partition, Presence, Shape, Target,
+    ClassWeights, DiceLoss, Epsilon, MissingLabels, MissingRule, Partition, Presence, Shape, Similarity,
+    Target, VolumeWeight,
 };
-use dicewise_oracle::{Missing, Phi, Problem, one_hot};
+use dicewise_oracle::{Member, Missing, Phi, Problem, one_hot};
 use proptest::{collection::vec, prelude::*};
 
 /// A label that is no class and is ignored.
@@ -60,6 +61,15 @@ impl Case {
         problem.weights = options.weights.clone();
         problem.normalised = options.normalised;
         problem.annotated = self.annotated.clone();
+        problem.gamma = options.gamma;
+        problem.member = match options.similarity {
+            Similarity::Dice => Member::Dice,
+            Similarity::SquaredDice => Member::Squared,
+            Similarity::Jaccard => Member::Jaccard,
+            Similarity::Tversky { alpha, beta } => Member::Tversky(alpha, beta),
+            Similarity::GeneralizedDice(VolumeWeight::InverseSquare) => Member::GeneralizedSquare,
+            Similarity::GeneralizedDice(VolumeWeight::Inverse) => Member::GeneralizedSimple,
+        };
         problem.missing = match options.missing {
             MissingLabels::AsEmpty => Missing::AsEmpty,
             MissingLabels::Leaf(_) => Missing::Leaf,
@@ -104,6 +114,8 @@ pub(crate) struct Options {
     pub(crate) weights: Vec<f64>,
     pub(crate) normalised: bool,
     pub(crate) missing: MissingLabels,
+    pub(crate) similarity: Similarity,
+    pub(crate) gamma: f64,
 }
 
 impl Options {
@@ -126,7 +138,9 @@ impl Options {
             false => ClassWeights::unnormalised(self.weights.clone()),
         };
         let loss = DiceLoss::new(self.partition, epsilon.unwrap()).unwrap();
-        loss.with_class_weights(weights.unwrap()).unwrap().with_missing_labels(self.missing).unwrap()
+        let loss =
+            loss.with_class_weights(weights.unwrap()).unwrap().with_missing_labels(self.missing).unwrap();
+        loss.with_similarity(self.similarity).unwrap().with_focal_exponent(self.gamma).unwrap()
     }
 }
 
@@ -173,9 +187,35 @@ pub(crate) fn options(classes: usize) -> impl Strategy<Value = Options> {
                     weights.iter_mut().for_each(|w| *w = w.ceil());
                 }
             }
-            Options { partition, eps: (eps_n, eps_d), weights, normalised, missing }
+            let (similarity, gamma) = (Similarity::Dice, 1.0);
+            Options { partition, eps: (eps_n, eps_d), weights, normalised, missing, similarity, gamma }
         },
     )
+}
+
+/// As [`options`], with Dice and all its relatives and a focal exponent.
+pub(crate) fn family_options(classes: usize) -> impl Strategy<Value = Options> {
+    let similarity = prop_oneof![
+        Just(Similarity::Dice),
+        Just(Similarity::SquaredDice),
+        Just(Similarity::Jaccard),
+        (0.0..2.0_f64, 0.1..2.0_f64).prop_map(|(alpha, beta)| Similarity::Tversky { alpha, beta }),
+        Just(Similarity::GeneralizedDice(VolumeWeight::InverseSquare)),
+        Just(Similarity::GeneralizedDice(VolumeWeight::Inverse)),
+    ];
+    let gamma = prop_oneof![Just(1.0), 1.0..3.0_f64];
+    (options(classes), similarity, gamma).prop_map(|(mut options, similarity, gamma)| {
+        let mixes = options.partition.mixes_classes();
+        options.similarity = match similarity {
+            Similarity::GeneralizedDice(_) if !mixes => Similarity::Jaccard,
+            Similarity::SquaredDice if options.missing.is_marginal() => Similarity::Dice,
+            other => other,
+        };
+        options.gamma = gamma;
+        // ε alike on both sides, so that D stays at or below 1, where 1 − D may be raised to a power.
+        options.eps.0 = options.eps.1.clone();
+        options
+    })
 }
 
 pub(crate) fn case_and_options() -> impl Strategy<Value = (Case, Options)> {

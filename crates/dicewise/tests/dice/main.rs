@@ -12,8 +12,10 @@ mod missing_labels;
 mod ranks;
 // Accuracy in f32, large volumes, thread counts, ε = 0.
 mod numerics;
-// Gradients with respect to logits.
-mod activations;
+// Jaccard, Tversky, squared and generalized Dice, focal exponents.
+mod family;
+// From logits, with cross-entropy: every option, input type and instruction set.
+mod segmentation;
 // Eq. 5.
 mod heuristic;
 // The table of peers' defaults.

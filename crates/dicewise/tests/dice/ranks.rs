@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use crate::cases::{Case, assert_close, case_and_options};
 
 /// Sample `b` of the case, alone.
-fn rank(case: &Case, b: usize) -> Case {
+pub(crate) fn rank(case: &Case, b: usize) -> Case {
     let (c, i) = (case.shape.classes(), case.shape.voxels());
     Case {
         shape: Shape::new(1, c, i).unwrap(),

@@ -1,0 +1,102 @@
+//! The only module with unsafe code: calls into functions compiled for instructions that the processor has.
+
+#![allow(unsafe_code)]
+
+use std::fmt;
+
+/// The vector instructions that voxel passes use; the best of the machine unless chosen otherwise.
+///
+/// A value exists only for instructions that this machine has. Every set runs the same source, compiled for it;
+/// results differ between sets in the last bits (fused multiply-add rounds once).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InstructionSet(Kind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Portable,
+}
+
+impl InstructionSet {
+    /// What every machine has.
+    pub const PORTABLE: Self = Self(Kind::Portable);
+
+    /// The sets of this machine, the best first.
+    pub fn available() -> Vec<Self> {
+        let mut sets = Vec::new();
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("f16c");
+            let avx512 = is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("avx512vl");
+            if avx2 && avx512 {
+                sets.push(Self(Kind::Avx512));
+            }
+            if avx2 {
+                sets.push(Self(Kind::Avx2));
+            }
+        }
+        sets.push(Self::PORTABLE);
+        sets
+    }
+
+    /// The best set of this machine.
+    pub fn best() -> Self {
+        static BEST: std::sync::OnceLock<InstructionSet> = std::sync::OnceLock::new();
+        *BEST.get_or_init(|| Self::available()[0])
+    }
+
+    /// Runs a kernel compiled for these instructions.
+    #[inline]
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            // SAFETY: `available` makes these values only if the processor has the instructions.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => unsafe { with_avx512(kernel) },
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => unsafe { with_avx2(kernel) },
+            Kind::Portable => kernel.run::<{ cfg!(target_arch = "aarch64") }>(),
+        }
+    }
+}
+
+/// `avx512`, `avx2` or `portable`.
+impl fmt::Display for InstructionSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2",
+            Kind::Portable => "portable",
+        })
+    }
+}
+
+/// A piece of a voxel pass. It and all that it calls must be `#[inline(always)]`: what is inlined is compiled for
+/// the instructions around it, and what is not, for the oldest processor.
+pub(crate) trait Kernel {
+    type Output;
+
+    /// `FMA`: whether a fused multiply-add is one instruction here.
+    fn run<const FMA: bool>(self) -> Self::Output;
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
+fn with_avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<true>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn with_avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<true>()
+}
