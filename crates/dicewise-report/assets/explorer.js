@@ -22,7 +22,7 @@
   const shown = (value) => {
     if (value === 0) return "0";
     const size = Math.abs(value);
-    const text = size >= 1e-3 && size < 1e6 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+    const text = size >= 1e-3 && size < 1e6 ? String(Number(value.toPrecision(4))) : Number(value.toPrecision(3)).toExponential();
     return text.replace("e+", "e").replace(/-/g, "−");
   };
 
@@ -100,7 +100,7 @@
     const setting = special ? name : `${name} with ε = ${shown(s.epsilon)}`;
     const does = ["ignores an empty map.", "is in between.", "learns that an empty map is empty."][verdict];
     answer.replaceChildren(`${setting}, B = ${s.batch}: `, element("b", does), element("small",
-      `A voxel of an empty map is pushed towards 0 with ${shown(result.push_on_empty)} of the force on known background ` +
+      `A voxel of an empty map is pushed towards 0 with ${shown(result.push_on_empty)} times the force on known background ` +
       `(below ${shown(data.ignoresBelow)}: ignores; from ${shown(data.learnsFrom)}: learns).`));
     byId("explorer-missing-word").textContent = words[result.on_missing] + (result.missing_is_background ? " (treated as background)" : "");
     byId("explorer-empty-word").textContent = words[verdict];

@@ -45,7 +45,7 @@
     nv = new niivue.Niivue({
       isResizeCanvas: true, show3Dcrosshair: true, backColor: [0, 0, 0, 1], crosshairColor: [0.9, 0.9, 0.9, 0.8],
       dragAndDropEnabled: false, multiplanarShowRender: niivue.SHOW_RENDER.ALWAYS, isColorbar: false,
-      multiplanarLayout: 2, crosshairWidth: 0.4, multiplanarPadPixels: 4,
+      multiplanarLayout: 2, isNearestInterpolation: true, crosshairWidth: 0.4, multiplanarPadPixels: 4,
     });
     // Sky blue and orange of Okabe and Ito, as in the figures.
     const flat = ([R, G, B]) => ({ R: [R, R], G: [G, G], B: [B, B], A: [0, 255], I: [0, 255] });
