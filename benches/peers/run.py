@@ -5,9 +5,9 @@
 
 Every shape is run in a process of its own. There, every loss is called once (which compiles it, and is not counted),
 then all in turn, round by round, so that what else the machine does meets all of them. Reported are medians of wall
-time and of the process's CPU time, the latter also as a multiple of a bound: the bytes that must move (logits and labels twice,
-the gradient once) at the bandwidth measured in the same rounds. Memory is measured in a further process for each loss:
-by how much its highest resident set exceeds that with the inputs alone.
+time and of the process's CPU time, the latter also as a multiple of a bound: the bytes that must move (logits and
+labels twice, the gradient once) at the bandwidth measured in the same rounds. Memory is measured in a further process
+for each loss: by how much its highest resident set exceeds that with the inputs alone.
 
 Results go to benches/peers/results/: one JSON a shape, a Markdown table of all, and with --plot a picture.
 """

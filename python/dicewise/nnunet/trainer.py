@@ -57,8 +57,16 @@ class nnUNetTrainerDicewise(nnUNetTrainer):
     labels are set differently; with ``DICEWISE_EPSILON=1e-5`` and the ``batch_dice`` of the plans, gradients are equal.
     """
 
-    def __init__(self, *arguments, **named) -> None:
-        super().__init__(*arguments, **named)
+    # nnU-Net looks its arguments up by the names in this signature and stores them in checkpoints.
+    def __init__(
+        self,
+        plans: dict,
+        configuration: str,
+        fold: int,
+        dataset_json: dict,
+        device: torch.device = torch.device("cuda"),  # noqa: B008
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
         self.options = Options.read(
             os.environ,
             self.configuration_manager.configuration.get("dicewise", {}),
@@ -85,7 +93,10 @@ class nnUNetTrainerDicewise(nnUNetTrainer):
 
     def _build_loss(self) -> nn.Module:
         options, regions = self.options, self.label_manager.has_regions
+        has_ignore = self.label_manager.ignore_label is not None
         across = self.is_ddp and options.partition in ("batch", "all")
+        # With an ignore label, nnU-Net adds the binary cross-entropies of the regions up instead of averaging them.
+        regions_added = self.label_manager.num_segmentation_heads if regions and has_ignore else 1
 
         def loss() -> DiceLoss:
             return DiceLoss(
@@ -94,7 +105,7 @@ class nnUNetTrainerDicewise(nnUNetTrainer):
                 activation="sigmoid" if regions else "softmax",
                 background=options.background or regions,
                 missing=options.missing,
-                cross_entropy=options.cross_entropy,
+                cross_entropy=options.cross_entropy * regions_added,
                 ignore_index=None if regions else self.label_manager.ignore_label,
                 process_group=dist.group.WORLD if across else None,
             )
@@ -107,9 +118,7 @@ class nnUNetTrainerDicewise(nnUNetTrainer):
             weights = [weight / sum(weights) for weight in weights]
         self.print_to_log_file(f"dicewise: {options}")
         self.print_to_log_file(str(self._explanation()))
-        has_ignore = self.label_manager.ignore_label is not None
-        built = DeepSupervisedLoss([loss() for _ in weights], weights, ignore_channel=regions and has_ignore)
-        return built
+        return DeepSupervisedLoss([loss() for _ in weights], weights, ignore_channel=regions and has_ignore)
 
     def _explanation(self) -> object:
         """What the loss does with maps without ground truth, at the size of this patch."""
