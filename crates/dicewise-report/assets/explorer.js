@@ -170,8 +170,9 @@
       points: points.filter((p) => p[1] > 0).map((p) => `${x(p[0]).toFixed(1)},${y(p[1]).toFixed(1)}`).join(" "),
       fill: "none", stroke: colour, "stroke-width": 2.6, ...(dash ? { "stroke-dasharray": dash } : {}),
     });
-    line(present, "#0072b2", "8 4");
+    // The dashed line on top: where both agree, both can be seen.
     line(empty, "#d55e00");
+    line(present, "#0072b2", "8 4");
     const legend = (at, colour, text, dash) => {
       svg("line", { x1: at, x2: at + 30, y1: 14, y2: 14, stroke: colour, "stroke-width": 2.6, ...(dash ? { "stroke-dasharray": dash } : {}) });
       svg("text", { x: at + 37, y: 19, fill: "currentColor", "font-size": 14 }, text);
