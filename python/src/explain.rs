@@ -31,7 +31,11 @@ fn to_dict<'py>(py: Python<'py>, explanation: &Explanation) -> PyResult<Bound<'p
 }
 
 #[pyfunction]
-pub(crate) fn explain<'py>(py: Python<'py>, loss: &Loss, situation: Situation) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn explain<'py>(
+    py: Python<'py>,
+    loss: &Loss,
+    situation: Situation,
+) -> PyResult<Bound<'py, PyDict>> {
     to_dict(py, &dicewise::explain::explain(loss.dice(), &scenario(situation)?).map_err(value_error)?)
 }
 

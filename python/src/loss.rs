@@ -6,19 +6,28 @@ use dicewise::{
 };
 use pyo3::prelude::*;
 
-use crate::{
-    memory::Memory,
-    value_error,
-};
+use crate::{memory::Memory, value_error};
 
 /// Runs `$body` with the elements of a memory as a slice of their type.
 macro_rules! with_elements {
     ($memory:expr, $argument:expr, |$slice:ident| $body:expr) => {
         match $memory.element() {
-            "float32" => { let $slice = $memory.read::<f32>($argument)?; $body }
-            "float64" => { let $slice = $memory.read::<f64>($argument)?; $body }
-            "float16" => { let $slice = $memory.read::<half::f16>($argument)?; $body }
-            "bfloat16" => { let $slice = $memory.read::<half::bf16>($argument)?; $body }
+            "float32" => {
+                let $slice = $memory.read::<f32>($argument)?;
+                $body
+            }
+            "float64" => {
+                let $slice = $memory.read::<f64>($argument)?;
+                $body
+            }
+            "float16" => {
+                let $slice = $memory.read::<half::f16>($argument)?;
+                $body
+            }
+            "bfloat16" => {
+                let $slice = $memory.read::<half::bf16>($argument)?;
+                $body
+            }
             other => {
                 let argument = $argument;
                 return Err(value_error(format!(
@@ -248,14 +257,19 @@ impl Loss {
                 let values = values.read::<f64>("epsilon")?.to_vec();
                 let epsilon = Epsilon::per_class(values).map_err(value_error)?;
                 let weights = self.weights.as_ref();
-                let dice =
-                    dice(self.partition, epsilon, self.missing, self.similarity, self.focal_exponent, weights)?;
+                let dice = dice(
+                    self.partition,
+                    epsilon,
+                    self.missing,
+                    self.similarity,
+                    self.focal_exponent,
+                    weights,
+                )?;
                 segmentation(dice, self.activation, self.cross_entropy)?
             }
         };
         let presence = presence_of(batch, classes, presence)?;
-        let sums =
-            loss.sums_from_flat(batch, classes, sums.read::<f64>("sums")?).map_err(value_error)?;
+        let sums = loss.sums_from_flat(batch, classes, sums.read::<f64>("sums")?).map_err(value_error)?;
         let terms = loss.terms(&sums, presence.as_ref()).map_err(value_error)?;
         Ok((loss, terms))
     }

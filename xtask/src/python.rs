@@ -15,8 +15,15 @@ const LINT_REQUIREMENTS: &str = "python/requirements-lint.txt";
 pub(crate) fn test() -> bool {
     let Some(python) = environment("venv", TEST_REQUIREMENTS) else { return false };
     // Without dependencies: the requirements, which are pinned, have them.
-    run(Command::new(&python).args(["-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", "."]))
-        && run(Command::new(&python).args(["-m", "pytest", "python/tests"]))
+    run(Command::new(&python).args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--force-reinstall",
+        ".",
+    ])) && run(Command::new(&python).args(["-m", "pytest", "python/tests"]))
 }
 
 /// Layout and mistakes that can be seen without running anything.
