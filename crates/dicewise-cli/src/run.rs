@@ -1,5 +1,6 @@
 //! `dicewise run`: every cell of an experiment, then its tables.
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
