@@ -66,11 +66,14 @@ impl Dataset {
     }
 }
 
-/// Every file below a folder with its bytes.
+/// Every file below a folder with its bytes, but for locks.
 pub(crate) fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.file_name().is_some_and(|name| name == ".dicewise.lock") {
+            continue;
+        }
         if path.is_dir() {
             files.extend(contents(&path));
         } else {

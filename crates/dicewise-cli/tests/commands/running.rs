@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use crate::dataset::contents;
 
-/// Every file below a folder, under its path in the folder, but for locks.
+/// Left out of comparisons: what tells when a run was and how long it took.
+const DATED: [&str; 3] = ["run.json", "report", "tensorboard"];
+
+/// Every file below a folder, under its path in the folder, but for those that are dated.
 pub(crate) fn results(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let files = contents(folder).into_iter();
     files
         .map(|(path, bytes)| (path.strip_prefix(folder).unwrap().to_owned(), bytes))
-        .filter(|(path, _)| path.file_name().unwrap() != ".dicewise.lock")
+        .filter(|(path, _)| !path.iter().any(|part| DATED.iter().any(|dated| part == *dated)))
         .collect()
 }
 
