@@ -87,7 +87,9 @@ fn a_missing_file_is_named() {
     fs::write(input.experiment.with_file_name("moved.toml"), EXPERIMENT.replace("\".\"", "\"gone\""))
         .unwrap();
     let moved = input.experiment.with_file_name("moved.toml");
-    dicewise(["run".as_ref(), moved.as_os_str()]).is_refused_with(&["gone", "no such folder"]);
+    let out = input.dataset.path().join("results");
+    dicewise(["run".as_ref(), moved.as_os_str(), "--out".as_ref(), out.as_os_str()])
+        .is_refused_with(&["gone", "no such folder"]);
 }
 
 #[test]
