@@ -37,7 +37,7 @@ enum CompareError {
 
     #[error("{left} and {right}: {source}")]
     #[diagnostic(help("compare scores of the same cases, with the same names of labels and groups"))]
-    Apart { left: String, right: String, source: ReportError },
+    Apart { left: String, right: String, source: Box<ReportError> },
 }
 
 /// Two cells and what became of every label, group and measure.
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &args::Compare) -> miette::Result<ExitCode> {
         let rows = compare_cells(left.1, right.1, resampling).map_err(|source| CompareError::Apart {
             left: left.0.clone(),
             right: right.0.clone(),
-            source,
+            source: Box::new(source),
         })?;
         pairs.push(CellPair { left: left.0.clone(), right: right.0.clone(), rows });
     }

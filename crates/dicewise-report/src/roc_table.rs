@@ -25,6 +25,9 @@ pub struct RocRow {
 /// Volumes of the positive and of the other groups.
 pub(crate) type Volumes = (Vec<f64>, Vec<f64>);
 
+/// Those of each cell and label, by seed.
+pub(crate) type VolumesBySeed<'a> = BTreeMap<(Cell, &'a str), BTreeMap<u64, Volumes>>;
+
 /// AUC of telling `positive_group` (the always-labelled one in the paper) from all other groups by predicted volume.
 ///
 /// The folds of a seed make one ROC, as in the paper, since every case is left out once; seeds make one ROC each.
@@ -53,13 +56,13 @@ pub fn roc_table(
 pub(crate) fn volumes_by_seed<'a>(
     scores: &'a [CaseScore],
     positive_group: &str,
-) -> Result<BTreeMap<(Cell, &'a str), BTreeMap<u64, Volumes>>, ReportError> {
+) -> Result<VolumesBySeed<'a>, ReportError> {
     if !scores.is_empty() && scores.iter().all(|score| score.group != positive_group) {
         let found: BTreeSet<String> = scores.iter().map(|score| score.group.clone()).collect();
         let found = found.into_iter().collect();
         return Err(ReportError::UnknownGroup { group: positive_group.into(), found });
     }
-    let mut strata: BTreeMap<(Cell, &str), BTreeMap<u64, Volumes>> = BTreeMap::new();
+    let mut strata: VolumesBySeed<'a> = BTreeMap::new();
     for score in scores {
         score.check()?;
         let by_seed = strata.entry((Cell::of(score), &score.label)).or_default();

@@ -167,7 +167,8 @@ fn the_same_files_give_the_same_page() {
 
 #[test]
 fn what_is_missing_or_damaged_is_named() {
-    let damage: [(&str, fn(&PathBuf), &[&str]); 5] = [
+    type Damage = (&'static str, fn(&PathBuf), &'static [&'static str]);
+    let damage: [Damage; 5] = [
         ("run.json", |file| fs::remove_file(file).unwrap(), &["cannot read"]),
         ("run.json", |file| fs::write(file, "{\n\"version\": 3}").unwrap(), &["run.json:2", "string"]),
         (

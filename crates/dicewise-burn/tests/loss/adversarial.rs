@@ -24,7 +24,7 @@ fn run(
     let value = SoftDiceLoss::new(loss).forward(p.clone(), tensor(y), None)?;
     let gradients = value.tensor.backward();
     let gradient = p.grad(&gradients).expect("the prediction is tracked");
-    Ok((value.loss, gradient.into_data().convert::<f64>().to_vec().unwrap()))
+    Ok((value.loss, gradient.into_data().convert::<f64>().try_to_vec().unwrap()))
 }
 
 /// Pseudo-random in [0, 1).

@@ -37,7 +37,8 @@ fn a_run_killed_again_and_again_ends_as_one_that_was_left_alone() {
 
     let cell = killed.join("full-I_eps-b3-seed3/fold_0");
     let metrics = cell.join("metrics.csv");
-    let mut moments: [(&str, Box<dyn FnMut() -> bool>); 4] = [
+    type Moment<'a> = (&'a str, Box<dyn FnMut() -> bool + 'a>);
+    let mut moments: [Moment<'_>; 4] = [
         ("before the first checkpoint", Box::new(|| rows(&metrics) >= 20)),
         ("after a checkpoint", Box::new(|| rows(&metrics) > 230)),
         ("while a cell is predicted", Box::new(|| holds_prediction(&cell.join("validation")))),

@@ -16,6 +16,9 @@ const SIDE: f32 = 260.0;
 const LEFT: f32 = 78.0;
 const TOP: f32 = 40.0;
 
+/// A cell with its curve of each seed.
+type CellCurves<'a> = (&'a Cell, Vec<(u64, Roc)>);
+
 /// ROC curves of one label, a panel for each labelling: colours by setting, dashes by B. Each seed has a curve.
 pub(crate) fn roc_chart(
     scores: &[CaseScore],
@@ -42,14 +45,14 @@ pub(crate) fn roc_chart(
         let batch_size = batch_sizes.iter().position(|&b| b == cell.batch_size).unwrap_or(0);
         (setting_colour(setting), batch_size_dash(batch_size, batch_sizes.len()))
     };
-    let mut panels: BTreeMap<_, Vec<&(&Cell, Vec<(u64, Roc)>)>> = BTreeMap::new();
+    let mut panels: BTreeMap<_, Vec<&CellCurves<'_>>> = BTreeMap::new();
     for curve in &curves {
         panels.entry(order.of_labelling(&curve.0.labelling)).or_default().push(curve);
     }
     let legends: Vec<Vec<LineLegend>> = panels
         .values()
         .map(|curves| {
-            let entry = |(cell, rocs): &&(&Cell, Vec<(u64, Roc)>)| {
+            let entry = |(cell, rocs): &&CellCurves<'_>| {
                 let (colour, dash) = style(cell);
                 let auc = mean(rocs.iter().map(|(_, roc)| roc.auc()));
                 let auc = auc.map_or("–".to_owned(), |auc| format!("{auc:.3}"));

@@ -48,10 +48,10 @@ pub fn write_report(results: &Path, options: ReportOptions) -> Result<PathBuf, R
     let index = folder.join("index.html");
     let mut page = Page::new(&format!("{}: dicewise report", report.record.experiment), STYLE);
     report.push_all(&mut page, &figures, options)?;
-    if !options.single_file {
-        if let Some(viewer) = viewer::page(results, &report.record)? {
-            write_atomically(&folder.join("viewer.html"), viewer.as_bytes())?;
-        }
+    if !options.single_file
+        && let Some(viewer) = viewer::page(results, &report.record)?
+    {
+        write_atomically(&folder.join("viewer.html"), viewer.as_bytes())?;
     }
     write_atomically(&index, page.finish().as_bytes())?;
     Ok(index)
