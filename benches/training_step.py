@@ -1,9 +1,14 @@
 #!/usr/bin/env python3
-"""Times one training step of a small U-Net, ours against PyTorch.
+"""Times a training step, or a prediction, ours against PyTorch.
 
-A step is forward, image-wise Dice on sigmoid outputs, backward and Adam, on an image [2, 1, 32, 48, 32]. The network is
-`UNetConfig::small(1, 1, base, 3)`: three resolutions, pre-activation blocks (instance normalisation, leaky ReLU,
-3×3×3 convolution with bias; the first convolution bare), max pooling, nearest upsampling, concatenated skips.
+A step is forward, image-wise Dice, backward and Adam. Networks (`--network`):
+
+* a number: `UNetConfig::small(1, 1, NUMBER, 3)` on an image [2, 1, 32, 48, 32];
+* `brats`, `acdc`: the two networks of the paper on [2, 4, 32, 48, 48] and [2, 1, 32, 48, 48];
+* `predict`: the BRATS network over a volume of 120 × 120 × 78 voxels with four channels (240 × 240 × 155 at 2 mm).
+
+All are U-Nets of pre-activation blocks (normalisation, activation, convolution with bias; the first convolution bare) with
+max pooling, nearest upsampling and concatenated skips.
 
 Each measurement is a process of its own, ours and PyTorch's in turn. Times are medians over all steps of all rounds;
 memory is the peak resident set of the process, with what its libraries take before the first step.
@@ -19,74 +24,108 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-INPUT = (2, 1, 32, 48, 32)
-LEVELS = 3
-WARM_UP = 3
-COLUMNS = ["base", "threads", "ours_ms", "torch_ms", "ratio", "cpu_ratio", "ours_mib", "torch_mib"]
+VOLUME = (78, 120, 120)
+WINDOW = (80, 128, 128)
+COLUMNS = ["network", "threads", "ours_ms", "torch_ms", "ratio", "cpu_ratio", "ours_mib", "torch_mib", "memory_ratio"]
 
 
-def unet(base):
-    """The network of `UNetConfig::small(1, 1, base, LEVELS)`."""
+def configuration(network):
+    """Widths, kernels (z, y, x), pooling, normalisation and input of a network, as `UNetConfig` has them."""
+    if network in ("brats", "predict"):
+        return {
+            "channels": (4, 1), "input": (2, 4, 32, 48, 48),
+            "encoder": [(30, 30), (60, 60), (120, 120), (240, 240)], "bottom": (480, 240),
+            "decoder": [(240, 120), (120, 60), (60, 30), (30, 30)],
+            "kernels": [(3, 3, 3)] * 2, "pooling": [(2, 2, 2)] * 4, "batch_norm": False, "prelu": False,
+        }
+    if network == "acdc":
+        return {
+            "channels": (1, 4), "input": (2, 1, 32, 48, 48),
+            "encoder": [(c, c) for c in (16, 32, 64, 128)], "bottom": (256, 256),
+            "decoder": [(c, c) for c in (128, 64, 32, 16)],
+            "kernels": [(3, 3, 3), (1, 3, 3)], "pooling": [(1, 2, 2)] + [(2, 2, 2)] * 3,
+            "batch_norm": True, "prelu": True,
+        }
+    base = int(network)
+    return {
+        "channels": (1, 1), "input": (2, 1, 32, 48, 32),
+        "encoder": [(base, base), (2 * base, 2 * base)], "bottom": (4 * base, 4 * base),
+        "decoder": [(2 * base, 2 * base), (base, base)],
+        "kernels": [(3, 3, 3)] * 2, "pooling": [(2, 2, 2)] * 2, "batch_norm": False, "prelu": False,
+    }
+
+
+def unet(config):
+    """The network that `UNetConfig::init` makes."""
     import torch
     from torch import nn
 
-    def block(inputs, outputs, kernel=3, bare=False):
-        conv = nn.Conv3d(inputs, outputs, kernel, padding=kernel // 2)
+    def block(inputs, outputs, kernel, bare=False):
+        conv = nn.Conv3d(inputs, outputs, kernel, padding=tuple(k // 2 for k in kernel))
         if bare:
             return conv
-        norm = nn.InstanceNorm3d(inputs, eps=1e-3, affine=True)
-        return nn.Sequential(norm, nn.LeakyReLU(0.01, inplace=True), conv)
+        if config["batch_norm"]:
+            norm = nn.BatchNorm3d(inputs, eps=1e-3, momentum=0.01)
+        else:
+            norm = nn.InstanceNorm3d(inputs, eps=1e-3, affine=True)
+        activation = nn.PReLU(inputs, init=0.0) if config["prelu"] else nn.LeakyReLU(0.01, inplace=True)
+        return nn.Sequential(norm, activation, conv)
 
     def pair(inputs, outputs, bare=False):
-        return nn.Sequential(block(inputs, outputs, bare=bare), block(outputs, outputs))
+        first, second = config["kernels"]
+        return nn.Sequential(block(inputs, outputs[0], first, bare), block(outputs[0], outputs[1], second))
 
     class UNet(nn.Module):
         def __init__(self):
             super().__init__()
-            widths = [base << level for level in range(LEVELS)]
-            self.encoder = nn.ModuleList(
-                pair(inputs, outputs, bare=level == 0)
-                for level, (inputs, outputs) in enumerate(zip([INPUT[1], *widths], widths[:-1]))
-            )
-            self.bottom = pair(widths[-2], widths[-1])
-            self.decoder = nn.ModuleList(
-                pair(skip + deeper, skip) for skip, deeper in zip(widths[-2::-1], widths[:0:-1])
-            )
-            self.head = block(base, 1, kernel=1)
-            self.pool = nn.MaxPool3d(2)
-            self.up = nn.Upsample(scale_factor=2, mode="nearest")
+            inputs, outputs = config["channels"]
+            encoder, decoder = [], []
+            for level, widths in enumerate(config["encoder"]):
+                encoder.append(pair(inputs, widths, bare=level == 0))
+                inputs = widths[1]
+            self.bottom = pair(inputs, config["bottom"])
+            inputs = config["bottom"][1]
+            for widths, skip in zip(config["decoder"], config["encoder"][::-1]):
+                decoder.append(pair(skip[1] + inputs, widths))
+                inputs = widths[1]
+            self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
+            self.head = block(inputs, outputs, (1, 1, 1))
+            self.pools = nn.ModuleList(nn.MaxPool3d(window) for window in config["pooling"])
+            self.ups = nn.ModuleList(nn.Upsample(scale_factor=window) for window in config["pooling"][::-1])
 
         def forward(self, x):
             skips = []
-            for level in self.encoder:
+            for level, pool in zip(self.encoder, self.pools):
                 skips.append(level(x))
-                x = self.pool(skips[-1])
+                x = pool(skips[-1])
             x = self.bottom(x)
-            for level in self.decoder:
-                x = level(torch.cat([skips.pop(), self.up(x)], 1))
+            for level, up in zip(self.decoder, self.ups):
+                x = level(torch.cat([skips.pop(), up(x)], 1))
             return self.head(x)
 
     return UNet()
 
 
-def run_torch(base, threads, repetitions):
-    """Measures PyTorch in this process; the counterpart of the example `training_step` of dicewise-train."""
-    import resource
-
+def training(network, config):
     import torch
 
-    torch.set_num_threads(threads)
-    torch.manual_seed(0)
-    network = unet(base)
     # The quickest of PyTorch's implementations of Adam.
     adam = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-7, fused=True)
-    image = torch.randn(INPUT)
-    target = (image > 0).float()
-    before_mib = memory_mib("VmRSS:")
+    image = torch.randn(config["input"])
+    first = image[:, :1]
+    if config["channels"][1] == 1:
+        activation, target = torch.sigmoid, (first > 0).float()
+    else:
+        thresholds = torch.tensor([-2 / 3, 0, 2 / 3])
+        classes = torch.bucketize(first[:, 0], thresholds)
+        target = torch.nn.functional.one_hot(classes, 4).movedim(-1, 1).float().contiguous()
+
+        def activation(logits):
+            return torch.softmax(logits, 1)
 
     def step():
         adam.zero_grad(set_to_none=True)
-        prediction = torch.sigmoid(network(image))
+        prediction = activation(network(image))
         voxels = (2, 3, 4)
         overlap = (prediction * target).sum(voxels)
         union = prediction.sum(voxels) + target.sum(voxels)
@@ -95,7 +134,37 @@ def run_torch(base, threads, repetitions):
         adam.step()
         return loss.item()
 
-    for _ in range(WARM_UP):
+    return step
+
+
+def prediction(network):
+    import torch
+
+    network.eval()
+    volume = torch.randn(1, 4, *VOLUME)
+    padding = [side for full, size in zip(WINDOW[::-1], VOLUME[::-1]) for side in (0, full - size)]
+
+    def step():
+        with torch.inference_mode():
+            probabilities = torch.sigmoid(network(torch.nn.functional.pad(volume, padding)))
+            return probabilities[:, :, : VOLUME[0], : VOLUME[1], : VOLUME[2]].contiguous().mean().item()
+
+    return step
+
+
+def run_torch(name, threads, repetitions):
+    """Measures PyTorch in this process; the counterpart of the example `training_step` of dicewise-train."""
+    import resource
+
+    import torch
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    config = configuration(name)
+    network = unet(config)
+    step = prediction(network) if name == "predict" else training(network, config)
+    before_mib = memory_mib("VmRSS:")
+    for _ in range(min(3, repetitions)):
         step()
     start = resource.getrusage(resource.RUSAGE_SELF)
     steps_ms = []
@@ -143,12 +212,12 @@ def measure(command, threads):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(binary, base, threads, rounds, repetitions):
+def compare(binary, network, threads, rounds, repetitions):
     """One row of the table: `rounds` measurements of each side, in turn."""
-    arguments = [base, threads, repetitions]
+    arguments = [network, threads, repetitions]
     ours, peers = [], []
     for number in range(rounds):
-        progress(f"base {base}, {threads} threads: round {number + 1} of {rounds}")
+        progress(f"{network}, {threads} threads: round {number + 1} of {rounds}")
         ours.append(measure([binary, *arguments], threads))
         peers.append(measure([sys.executable, __file__, "--torch", *arguments], threads))
     counts = {result["parameters"] for result in ours + peers}
@@ -164,7 +233,7 @@ def compare(binary, base, threads, rounds, repetitions):
     # Neighbouring measurements see the most similar load.
     by_round = [steps([mine]) / steps([theirs]) for mine, theirs in zip(ours, peers)]
     return {
-        "base": base,
+        "network": network,
         "threads": threads,
         "parameters": counts.pop(),
         "ours_ms": steps(ours),
@@ -180,6 +249,7 @@ def compare(binary, base, threads, rounds, repetitions):
         "torch_page_faults": median(peers, "page_faults"),
         "ours_mib": max(result["peak_mib"] for result in ours),
         "torch_mib": max(result["peak_mib"] for result in peers),
+        "memory_ratio": max(result["peak_mib"] for result in ours) / max(result["peak_mib"] for result in peers),
         "ours_before_mib": median(ours, "before_mib"),
         "torch_before_mib": median(peers, "before_mib"),
     }
@@ -203,19 +273,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON array of rows instead of a table")
     parser.add_argument("--binary", type=Path, help="the built example `training_step`; otherwise cargo builds it")
-    parser.add_argument("--base", type=int, nargs="+", default=[8, 16], help="channels at the finest resolution")
+    parser.add_argument("--network", nargs="+", default=["8", "16"], help="number of channels, brats, acdc, predict")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each side")
     parser.add_argument("--repetitions", type=int, default=20, help="timed steps a measurement")
-    parser.add_argument("--torch", type=int, nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--torch", nargs=3, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.torch:
-        print(json.dumps(run_torch(*args.torch)))
+        name, threads, repetitions = args.torch
+        print(json.dumps(run_torch(name, int(threads), int(repetitions))))
         return
     binary = args.binary or build()
     rows = [
-        compare(binary, base, threads, args.rounds, args.repetitions)
-        for base in args.base
+        compare(binary, network, threads, args.rounds, args.repetitions)
+        for network in args.network
         for threads in args.threads
     ]
     progress("")
@@ -223,8 +294,8 @@ def main():
         print(json.dumps(rows, indent=2))
         return
     print(table(rows))
-    for base, parameters in {row["base"]: row["parameters"] for row in rows}.items():
-        print(f"base {base}: {parameters} parameters in both networks")
+    for network, parameters in {row["network"]: row["parameters"] for row in rows}.items():
+        print(f"{network}: {parameters} parameters in both networks")
 
 
 if __name__ == "__main__":

@@ -1,25 +1,59 @@
 //! Project tasks: `cargo xtask TASK`.
 //!
 //! One place for the commands that the README, contributors and CI share.
+mod browser;
+mod kill_resume;
+mod python;
+mod wasm;
+
 use std::env;
 use std::process::{Command, ExitCode};
 
 const USAGE: &str = "\
 Usage: cargo xtask TASK
 
-  test   every test: unit, property, documentation, program
-  lint   formatting, clippy and documentation, warnings refused
-  deny   licences and sources of all dependencies (installs cargo-deny if it is missing)
-  ci     lint, deny and test
+  test         every test: unit, property, documentation, program, Python
+  python       the Python package and its tests only
+  properties   the loss's property tests with 100,000 cases each
+  lint         formatting, clippy, documentation and ruff, warnings refused
+  deny         licences and sources of all dependencies (installs cargo-deny if it is missing);
+               with --advisories, known vulnerabilities too (fetches their list from GitHub)
+  browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
+  screenshots  pictures of README and docs, from results/phantom or the folder given
+  wasm         the explorer's numbers for the browser, again after a change to the loss
+  miri         the portable kernels under Miri (needs a nightly toolchain with the component `miri`)
+  fuzz-smoke   a minute of changed files for every parser, on stable Rust
+  fuzz TARGET [FLAG...]
+               search for input that breaks a parser until stopped: nifti, dataset_json, experiment or checkpoint
+               (installs cargo-fuzz if it is missing; flags go to libFuzzer, such as -runs=1000000)
+  kill-resume [N]
+               kill runs at N random moments (20), with 1 and 2 threads, and compare what resuming gives
+  ci           lint, deny, test, properties, browser and fuzz-smoke
 ";
 
+/// Cases of each property test in CI.
+const PROPERTY_CASES: &str = "100000";
+/// Of all parsers together.
+const SMOKE_SECONDS: &str = "60";
+
 fn main() -> ExitCode {
-    let task = env::args().nth(1).unwrap_or_default();
-    let done = match task.as_str() {
-        "test" => test(),
-        "lint" => lint(),
-        "deny" => deny(),
-        "ci" => lint() && deny() && test(),
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let done = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["test"] => test(),
+        ["python"] => python::test(),
+        ["properties"] => properties(),
+        ["lint"] => lint(),
+        ["deny"] => deny(),
+        ["deny", "--advisories"] => deny() && cargo(&["deny", "check", "advisories"]),
+        ["browser"] => browser::test(),
+        ["screenshots"] => browser::screenshots(None),
+        ["screenshots", results] => browser::screenshots(Some(results)),
+        ["wasm", flags @ ..] => wasm::build(flags),
+        ["miri"] => miri(),
+        ["kill-resume", n @ ..] => kill_resume::run(n),
+        ["fuzz-smoke"] => fuzz_smoke(),
+        ["fuzz", target, flags @ ..] => fuzz(target, flags),
+        ["ci"] => lint() && deny() && test() && properties() && browser::test() && fuzz_smoke(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);
@@ -28,24 +62,71 @@ fn main() -> ExitCode {
     if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// All Rust but the Python module, whose dependencies switch on features that would build all of Burn a second time.
+const RUST: [&str; 5] = ["--release", "--locked", "--workspace", "--exclude", "dicewise-python"];
+
 /// Tests run optimised: they train networks, and the program they drive is then the one that
 /// `cargo run --release` has built already.
 fn test() -> bool {
-    cargo(&["test", "--release", "--workspace", "--locked"])
+    cargo(&[&["test"], &RUST[..]].concat()) && python::test()
+}
+
+/// One thread a test: the tests themselves run in parallel. `--workspace` shares the build of all other tests.
+fn properties() -> bool {
+    run(cargo_command(&["test", "--release", "--workspace", "--locked", "--test", "dice"])
+        .env("PROPTEST_CASES", PROPERTY_CASES)
+        .env("RAYON_NUM_THREADS", "1"))
+}
+
+fn fuzz_smoke() -> bool {
+    let test = ["test", "--release", "--workspace", "--locked", "--test", "smoke", "--", "--nocapture"];
+    run(cargo_command(&test).env("DICEWISE_SMOKE_SECONDS", SMOKE_SECONDS))
+}
+
+/// Coverage and sanitizers are not stable features; the stable compiler has them under this variable, so that no other
+/// toolchain is needed.
+fn fuzz(target: &str, flags: &[&str]) -> bool {
+    // Only the checkpoint needs Burn.
+    let burn: &[&str] = if target == "checkpoint" { &[] } else { &["--no-default-features"] };
+    let seeds = ["run", "--release", "--locked", "-p", "dicewise-fuzz"];
+    let seeds = [&seeds[..], burn, &["--", "fuzz/corpus"]].concat();
+    let features: &[&str] = if target == "checkpoint" { &["--features", "checkpoint"] } else { &[] };
+    let search = [&["fuzz", "run"], features, &[target, "--"], flags].concat();
+    installed("cargo-fuzz") && cargo(&seeds) && run(cargo_command(&search).env("RUSTC_BOOTSTRAP", "1"))
 }
 
 fn lint() -> bool {
     cargo(&["fmt", "--all", "--check"])
-        && cargo(&["clippy", "--release", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])
-        && run(cargo_command(&["doc", "--release", "--workspace", "--no-deps", "--locked"])
-            .env("RUSTDOCFLAGS", "-D warnings"))
+        && cargo(&[&["clippy"], &RUST[..], &["--all-targets", "--", "-D", "warnings"]].concat())
+        && cargo(&["clippy", "--release", "--locked", "-p", "dicewise-python", "--", "-D", "warnings"])
+        && run(
+            cargo_command(&[&["doc"], &RUST[..], &["--no-deps"]].concat()).env("RUSTDOCFLAGS", "-D warnings")
+        )
+        && python::lint()
 }
 
-/// Advisories are left out: their database is fetched from outside the package registries.
+/// Advisories are left to a flag: their list is fetched from outside the package registries.
 fn deny() -> bool {
-    let installed = Command::new("cargo-deny").arg("--version").output().is_ok_and(|o| o.status.success());
-    (installed || cargo(&["install", "cargo-deny", "--locked"]))
-        && cargo(&["deny", "check", "bans", "licenses", "sources"])
+    installed("cargo-deny") && cargo(&["deny", "check", "bans", "licenses", "sources"])
+}
+
+/// Installs a tool from the package registry unless it is there.
+fn installed(tool: &str) -> bool {
+    let there = Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success());
+    there || cargo(&["install", tool, "--locked"])
+}
+
+/// Miri has no vector instructions, so the kernels take their portable path, which together with what surrounds it
+/// (cutting into tasks, reuse of buffers) is safe code but for the dispatch.
+fn miri() -> bool {
+    // rayon's queues keep memory to the end and tag pointers.
+    let flags = "-Zmiri-ignore-leaks -Zmiri-tree-borrows -Zmiri-permissive-provenance";
+    run(Command::new("cargo")
+        .args(["+nightly", "miri", "test", "-p", "dicewise-kernels", "--lib"])
+        .env("MIRIFLAGS", flags)
+        // A rustup proxy decides on the toolchain only if nothing has chosen one before.
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("CARGO"))
 }
 
 fn cargo(arguments: &[&str]) -> bool {

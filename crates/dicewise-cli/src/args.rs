@@ -22,6 +22,9 @@ use values::{above_zero, at_least_one, at_least_two};
     after_help = "Exit codes: 0 fine, 1 `check` found defects, 2 bad input or usage, 130 interrupted after saving."
 )]
 pub(crate) struct Args {
+    /// Voxels that one file may hold, all channels together [default: 2^30]
+    #[arg(long, global = true, value_name = "N", env = "DICEWISE_MAX_VOXELS", hide_env_values = true)]
+    pub(crate) max_voxels: Option<u64>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -33,6 +36,8 @@ pub(crate) enum Command {
     Train(Box<Train>),
     Predict(Predict),
     Evaluate(Evaluate),
+    Compare(Compare),
+    Report(Report),
     Explain(Explain),
     Check(Check),
 }
@@ -45,7 +50,7 @@ Examples:
   dicewise run experiments/phantom.toml --dry-run
   dicewise run experiments/hippocampus.toml --data ~/data/hippocampus --seed 0,1,2 --jobs 2 --resume
 
-Writes OUT/{cases.csv, table1.csv, table1.md, roc.csv}, and a folder a cell with its config.toml, checkpoints and metrics.csv.")]
+Writes OUT/report/index.html, OUT/{cases.csv, table1.csv, table1.md, roc.csv}, and a folder a cell with its config.toml, checkpoints and metrics.csv.")]
 pub(crate) struct Run {
     /// Experiment file.
     #[arg(value_name = "EXPERIMENT.toml")]
@@ -221,13 +226,67 @@ pub(crate) struct Evaluate {
     pub(crate) out: Option<PathBuf>,
 }
 
+/// Test whether two sets of scores differ: the same subjects under two cells of a run, two runs, or two networks.
+///
+/// Prints, for each label and group, both means of DSC and |ΔV|, their mean difference (left − right) with its 95 %
+/// bootstrap interval, and p-values: of a paired bootstrap, of a sign-flip test on differences, and of the rank test
+/// that the paper's authors released, which does not see how large a difference is. A subject counts once.
+#[derive(Debug, Flags)]
+#[command(after_help = "\
+Examples:
+  dicewise compare results/phantom --cell partial-BI-b2 --with full-BI-b2
+  dicewise compare results/monday results/tuesday
+  dicewise compare predictions-a predictions-b --json
+
+Without --cell, cells of the same name are compared; where either side has one cell, its name does not matter.")]
+pub(crate) struct Compare {
+    /// cases.csv, or a folder that holds one: of `run`, of one of its cells, or of `evaluate`.
+    pub(crate) left: PathBuf,
+    /// The same for the other side [default: the left one, which needs --cell and --with]
+    #[arg(required_unless_present = "other_cell")]
+    pub(crate) right: Option<PathBuf>,
+    /// Cell of the left side, LABELLING-SETTING-bB, such as partial-BI-b2.
+    #[arg(long, value_name = "CELL")]
+    pub(crate) cell: Option<String>,
+    /// Cell of the right side [default: that of --cell]
+    #[arg(long = "with", id = "other_cell", value_name = "CELL", requires = "cell")]
+    pub(crate) other_cell: Option<String>,
+    /// Seed of the resampling.
+    #[arg(long, value_name = "N", default_value = "0")]
+    pub(crate) seed: u64,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Write the report of a run again, from the files of its folder of results.
+#[derive(Debug, Flags)]
+#[command(after_help = "\
+Examples:
+  dicewise report results/phantom
+  dicewise report results/phantom --single-file
+
+Writes RESULTS/report/index.html, viewer.html, and figures/ with every figure as SVG, PNG and CSV. The pages work offline.")]
+pub(crate) struct Report {
+    /// Folder that `run` wrote.
+    pub(crate) results: PathBuf,
+    /// Put the viewer into the page itself: one file to send.
+    #[arg(long)]
+    pub(crate) single_file: bool,
+    /// Open the page in a browser.
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
 /// Say what a Dice loss teaches on maps that are present, empty or missing, before any training.
 #[derive(Debug, Flags)]
-#[command(group = ArgGroup::new("loss").required(true).args(["name", "partition"]))]
+#[command(group = ArgGroup::new("loss").args(["name", "partition"]))]
+#[command(group = ArgGroup::new("question").required(true).multiple(true).args(["name", "partition", "open", "html"]))]
 #[command(after_help = "\
 Examples:
   dicewise explain monai-default
   dicewise explain I_eps --batch-size 2
+  dicewise explain --open
   dicewise explain --partition BI --epsilon 1e-5 --batch-size 2 --classes 3 --voxels 262144 --object 4000")]
 pub(crate) struct Explain {
     /// A setting of the paper, or a loss as another package ships it, such as monai-default.
@@ -254,6 +313,12 @@ pub(crate) struct Explain {
     /// Print JSON instead of text.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write the explorer, a page with a slider for everything, to this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(crate) html: Option<PathBuf>,
+    /// Open the explorer in a browser.
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) open: bool,
 }
 
 /// Check a dataset: damaged files, which labels each case has, and what that means for the loss.

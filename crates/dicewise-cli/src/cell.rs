@@ -1,5 +1,6 @@
 //! One cell of the grid: trained, predicted, scored, in a folder of its own.
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,10 +8,11 @@ use burn::tensor::Device;
 use dicewise_data::folds::Split;
 use dicewise_data::nifti;
 use dicewise_experiment::CellConfig;
-use dicewise_report::{CaseScore, read_cases, write_atomically, write_cases};
+use dicewise_report::{CaseScore, Cell, read_cases, write_atomically, write_cases, write_progress};
 use dicewise_train::{EmptyClass, Observer, Outcome, SampleSource, Step, Trainer};
 
 use crate::cases::PreparedCase;
+use crate::lock::FolderLock;
 use crate::metrics::Metrics;
 use crate::network::{network, prior_bias, training_config};
 use crate::run_error::RunError;
@@ -19,6 +21,8 @@ use crate::source::CaseSource;
 
 pub(crate) const CONFIG: &str = "config.toml";
 pub(crate) const CHECKPOINT_LATEST: &str = "checkpoint_latest.safetensors";
+/// The one before the latest, while there is no score yet.
+pub(crate) const CHECKPOINT_PREVIOUS: &str = "checkpoint_previous.safetensors";
 pub(crate) const CHECKPOINT_BEST: &str = "checkpoint_best.safetensors";
 pub(crate) const CHECKPOINT_FINAL: &str = "checkpoint_final.safetensors";
 /// Scores of the cell's held-out cases; written last, so a cell that has it is finished.
@@ -46,6 +50,8 @@ pub(crate) trait CellObserver {
 pub(crate) struct CellRun<'a> {
     pub(crate) config: &'a CellConfig,
     pub(crate) folder: &'a Path,
+    /// That nobody else writes to the folder.
+    pub(crate) lock: &'a FolderLock,
     pub(crate) cases: &'a [PreparedCase],
     pub(crate) split: &'a Split,
     pub(crate) device: &'a Device,
@@ -62,13 +68,16 @@ impl CellRun<'_> {
         let scores_file = self.folder.join(SCORES);
         self.open_folder()?;
         if self.resume && scores_file.exists() {
-            return Ok(Some(read_cases(&scores_file)?));
+            let scores = read_cases(&scores_file)?;
+            self.remove_previous_checkpoint()?;
+            return Ok(Some(scores));
         }
         let Some(trainer) = self.train(observer, stop)? else { return Ok(None) };
 
         let network = trainer.network();
         let predictions = self.folder.join(PREDICTIONS);
         fs::create_dir_all(&predictions).map_err(RunError::io(&predictions))?;
+        self.lock.remove_leftovers(&predictions)?;
         let mut scores = Vec::new();
         for (done, &index) in self.split.test.iter().enumerate() {
             if stop.load(Ordering::Relaxed) {
@@ -86,12 +95,22 @@ impl CellRun<'_> {
         }
         // Sorted as the whole experiment's are.
         write_cases(&scores_file, &scores)?;
+        self.remove_previous_checkpoint()?;
         Ok(Some(scores))
+    }
+
+    /// A finished cell does not need it: it would be a third of the folder.
+    fn remove_previous_checkpoint(&self) -> Result<(), RunError> {
+        let previous = self.folder.join(CHECKPOINT_PREVIOUS);
+        match fs::remove_file(&previous) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(RunError::io(previous)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Creates the folder, or makes sure that it belongs to this configuration.
     fn open_folder(&self) -> Result<(), RunError> {
-        fs::create_dir_all(self.folder).map_err(RunError::io(self.folder))?;
+        self.lock.remove_leftovers(self.folder)?;
         let file = self.folder.join(CONFIG);
         match fs::read_to_string(&file) {
             Ok(text) => {
@@ -101,7 +120,7 @@ impl CellRun<'_> {
                     return Err(RunError::ConfigurationChanged { file, differences });
                 }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 write_atomically(&file, self.config.to_toml()?.as_bytes())?;
             }
             Err(error) => return Err(RunError::io(file)(error)),
@@ -126,6 +145,7 @@ impl CellRun<'_> {
         let mut config = training_config(self.config, &training, &mean_sizes)?;
         let latest = self.folder.join(CHECKPOINT_LATEST);
         config.checkpoint = Some((latest.clone(), CHECKPOINT_EVERY));
+        config.previous_checkpoint = Some(self.folder.join(CHECKPOINT_PREVIOUS));
         config.best_checkpoint = Some(self.folder.join(CHECKPOINT_BEST));
         let total = config.iterations;
 
@@ -137,20 +157,32 @@ impl CellRun<'_> {
             unet = unet.with_output_bias(&prior_bias(self.config, &mean_sizes, voxels));
         }
         let finished = self.folder.join(CHECKPOINT_FINAL);
-        if finished.exists() {
-            config.checkpoint = Some((finished.clone(), usize::MAX));
+        if finished.is_file() {
+            // Trained but not scored. Should it be damaged, training goes on from the previous one, as always.
+            fs::rename(&finished, &latest).map_err(RunError::io(&finished))?;
         }
         let mut trainer = match self.resume {
             true => Trainer::resume(config, unet, device)?,
             false => Trainer::new(config, unet, device),
         };
+        for error in trainer.passed_over() {
+            observer.warn(&format!("{error}; going on from iteration {}", trainer.iteration()));
+        }
         observer.started(trainer.iteration(), total);
         let metrics = Metrics::open(self.folder.join(METRICS), trainer.iteration())?;
         let names = self.config.target.labels.iter().map(|label| label.name.clone());
         let background = self.config.target.channels() - self.config.target.labels.len();
         let names = std::iter::repeat_n("background".to_owned(), background).chain(names).collect();
-        let mut follower = Follower { observer, metrics, failed: None, names };
+        let cell = &self.config.cell;
+        let drawn = Cell {
+            labelling: cell.labelling.to_string(),
+            setting: cell.setting.name.clone(),
+            batch_size: cell.batch_size,
+        };
+        let progress = (self.folder, drawn);
+        let mut follower = Follower { observer, metrics, progress, failed: None, names };
         let outcome = trainer.run(&training, &validation, &mut follower, stop)?;
+        // Also when it was this that interrupted the training.
         follower.close()?;
         if outcome == Outcome::Interrupted {
             return Ok(None);
@@ -166,17 +198,25 @@ impl CellRun<'_> {
 struct Follower<'a> {
     observer: &'a mut dyn CellObserver,
     metrics: Metrics,
+    /// Where progress.png belongs, and whose it is.
+    progress: (&'a Path, Cell),
     failed: Option<RunError>,
     /// Names of the output channels.
     names: Vec<String>,
 }
 
 impl Follower<'_> {
-    fn close(self) -> Result<(), RunError> {
-        match self.failed {
-            Some(error) => Err(error),
-            None => self.metrics.close(),
+    fn close(mut self) -> Result<(), RunError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
         }
+        self.draw()?;
+        self.metrics.close()
+    }
+
+    fn draw(&mut self) -> Result<(), RunError> {
+        let (folder, cell) = &self.progress;
+        Ok(write_progress(folder, cell.clone())?)
     }
 }
 
@@ -184,6 +224,9 @@ impl Observer for Follower<'_> {
     fn step(&mut self, step: &Step) {
         if self.failed.is_none() {
             self.failed = self.metrics.write(step).err();
+        }
+        if self.failed.is_none() && step.iteration.is_multiple_of(CHECKPOINT_EVERY) {
+            self.failed = self.draw().err();
         }
         self.observer.step(step);
     }
@@ -195,6 +238,11 @@ impl Observer for Follower<'_> {
              {target:.1}); if ε is of the size of the objects, `epsilon_warm_up` in [training] can prevent it",
             self.names[*class]
         ));
+    }
+
+    /// A training that cannot write its metrics saves itself, while that still works, rather than going on without.
+    fn gives_up(&self) -> bool {
+        self.failed.is_some()
     }
 }
 

@@ -1,6 +1,8 @@
 //! `dicewise check`: what a dataset holds, what is wrong with it, and what that means for the loss.
 mod advice;
 mod label_size;
+mod looks_missing;
+mod recommendation;
 mod text;
 
 use std::process::ExitCode;
@@ -10,6 +12,8 @@ use dicewise_data::dataset::{Dataset, DatasetError};
 use serde::Serialize;
 
 use self::label_size::LabelSizes;
+use self::looks_missing::LooksMissing;
+use self::recommendation::Recommendation;
 use crate::{args, case_progress, dataset_folder, failure, remedy, stdout};
 
 /// Exit code where a dataset has defects.
@@ -52,8 +56,13 @@ struct Findings<'a> {
     defects: Vec<Finding<'a>>,
     labels: Vec<LabelSizes<'a>>,
     cases: &'a [CaseSummary],
+    /// Labels that are declared annotated, as all are without a word, and were probably not drawn.
+    looks_missing: Vec<LooksMissing<'a>>,
+    /// The lines of a presence.csv that declares them missing; none if nothing looks missing.
+    presence_csv: Vec<String>,
     /// What this means for the loss, one sentence or two each.
     advice: Vec<String>,
+    recommendation: Option<Recommendation>,
 }
 
 /// A defect and what to do about it.
@@ -78,12 +87,20 @@ impl<'a> Findings<'a> {
         let mut defects: Vec<Finding<'a>> = report.defects.iter().map(finding).collect();
         defects.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         let labels = label_size::of_report(report);
+        let looks_missing = looks_missing::of_report(report);
+        let presence_csv = match looks_missing.is_empty() {
+            true => Vec::new(),
+            false => looks_missing::declaration(report, &looks_missing),
+        };
         Self {
             root: report.root.display().to_string(),
             layout: dataset_folder::layout_name(report.layout),
             case_count: dataset.cases.len(),
             defects,
-            advice: advice::of(&labels),
+            advice: advice::of(&labels, &looks_missing),
+            recommendation: recommendation::of(&labels, &looks_missing),
+            looks_missing,
+            presence_csv,
             labels,
             cases: &report.cases,
         }

@@ -29,10 +29,6 @@ pub(crate) fn layout_name(layout: Layout) -> &'static str {
 
 /// Lists a dataset, also one that lacks files.
 pub(crate) fn list(root: &Path, flag: args::Layout) -> Result<Dataset, DatasetError> {
-    // `--layout` on a folder that is not there must not complain about what the layout expects inside it.
-    if !root.is_dir() {
-        return Err(DatasetError::NotAFolder { root: root.into() });
-    }
     let layout = layout(flag).map_or_else(|| Layout::detect(root), Ok)?;
     Dataset::list(root, layout)
 }

@@ -3,15 +3,23 @@ mod named;
 
 use std::process::ExitCode;
 
-use dicewise::explain::{Explanation, Scenario, Verdict};
+use dicewise::explain::{Explanation, Preset, Scenario, Verdict};
 use dicewise::{DiceError, DiceLoss, Shape, heuristic_epsilon};
+use dicewise_report::{ExplorerStart, explorer_page, write_atomically};
 use miette::IntoDiagnostic;
 use serde_json::{Value, json};
 
-use self::named::Named;
-use crate::{args, failure, stdout};
+use self::named::{EPSILON_TINY, Named};
+use crate::{args, browser, failure, stdout};
 
 pub(crate) fn run(args: &args::Explain) -> miette::Result<ExitCode> {
+    let asked = args.name.is_some() || args.partition.is_some();
+    if args.open || args.html.is_some() {
+        write_explorer(args)?;
+    }
+    if !asked {
+        return Ok(ExitCode::SUCCESS);
+    }
     let loss = Loss::of(args)?;
     let explanation = loss.explain(args, args.batch_size)?;
     // Φ decides over the batch: what a loss does may change with its size.
@@ -30,6 +38,31 @@ pub(crate) fn run(args: &args::Explain) -> miette::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Writes the explorer, its sliders at what the command line asks about.
+fn write_explorer(args: &args::Explain) -> miette::Result<()> {
+    let mut start = ExplorerStart {
+        batch_size: args.batch_size,
+        classes: args.classes,
+        voxels: args.voxels,
+        object: args.object as f64,
+        ..ExplorerStart::default()
+    };
+    if args.name.is_some() || args.partition.is_some() {
+        let (preset, partition, epsilon) = Loss::of(args)?.explorer(start.object);
+        (start.preset, start.partition, start.epsilon) = (preset, partition, epsilon);
+    }
+    let file = match &args.html {
+        Some(file) => file.clone(),
+        None => std::env::temp_dir().join("dicewise-explorer.html"),
+    };
+    write_atomically(&file, explorer_page(&start).as_bytes()).into_diagnostic()?;
+    println!("explorer in {}", file.display());
+    if args.open {
+        browser::open(&file)?;
+    }
+    Ok(())
+}
+
 /// The loss that the command line asks about.
 enum Loss {
     Named(Named),
@@ -45,6 +78,28 @@ impl Loss {
             }
             // Clap asks for a name, or for both of the others.
             _ => Err(miette::miette!(help = "see `dicewise explain --help`", "no loss to explain")),
+        }
+    }
+
+    /// Preset, or Φ and ε, for the explorer's sliders; what a setting of the paper does with missing labels is left to
+    /// the reader.
+    fn explorer(&self, object: f64) -> (Option<Preset>, dicewise::Partition, f64) {
+        match self {
+            Self::Named(Named::Preset(preset)) => {
+                (Some(*preset), dicewise::Partition::ImageWise, EPSILON_TINY)
+            }
+            Self::Named(Named::Setting(setting)) => {
+                let partition = named::symbol(setting);
+                let epsilon = if setting.epsilon.is_from_data() { object } else { EPSILON_TINY };
+                (None, partition, epsilon)
+            }
+            Self::SpelledOut { partition, epsilon } => {
+                let epsilon = match epsilon {
+                    args::Epsilon::Voxels(voxels) => *voxels,
+                    args::Epsilon::Heuristic => object,
+                };
+                (None, *partition, epsilon)
+            }
         }
     }
 

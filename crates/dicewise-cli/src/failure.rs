@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use miette::{Diagnostic, Report};
 
+use crate::stdout;
+
 /// Exit code for bad input and usage; clap's own errors use the same.
 const BAD_INPUT: u8 = 2;
 
 /// Prints an error and gives the exit code that goes with it.
 pub(crate) fn print(report: &Report) -> ExitCode {
-    eprint!("{}", text(report));
+    stdout::note(text(report).trim_end_matches('\n'));
     ExitCode::from(BAD_INPUT)
 }
 

@@ -1,19 +1,24 @@
 //! The `dicewise` program.
 mod args;
+mod browser;
 mod case_progress;
 mod cases;
 mod cell;
 mod check;
+mod compare;
 mod dataset_folder;
 mod evaluate;
 mod explain;
 mod failure;
+mod lock;
 mod metrics;
 mod network;
 mod overlay;
 mod predict;
 mod progress;
+mod record;
 mod remedy;
+mod report;
 mod run;
 mod run_error;
 mod score;
@@ -27,33 +32,41 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
+use dicewise_data::nifti;
 
 use crate::args::{Args, Command};
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    dicewise_kernels::keep_freed_memory();
+    if let Some(max_voxels) = args.max_voxels {
+        nifti::set_default_max_voxels(max_voxels);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     let done = match &args.command {
         Command::Run(args) => run::run(args, &on_interrupt(&stop)).map_err(Into::into),
         Command::Train(args) => train::run(args, &on_interrupt(&stop)).map_err(Into::into),
         Command::Predict(args) => predict::run(args, &on_interrupt(&stop)).map_err(Into::into),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Report(args) => report::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Check(args) => check::run(args),
     };
     done.unwrap_or_else(|error| failure::print(&error))
 }
 
-/// The flag that the first Ctrl-C raises: work is saved, then ends. The second one ends at once.
+/// The flag that the first Ctrl-C, SIGTERM or SIGHUP raises: work is saved, then ends. The second one ends at once.
 fn on_interrupt(stop: &Arc<AtomicBool>) -> Arc<AtomicBool> {
     let flag = stop.clone();
     let handler = ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(i32::from(run::INTERRUPTED));
         }
+        stdout::note("stopping as soon as everything is saved; once more to stop at once");
     });
     if let Err(error) = handler {
-        eprintln!("warning: Ctrl-C will not save: {error}");
+        stdout::note(&format!("warning: Ctrl-C will not save: {error}"));
     }
     stop.clone()
 }

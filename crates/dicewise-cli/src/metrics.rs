@@ -1,48 +1,129 @@
-//! `metrics.csv`: one row an iteration.
+//! `metrics.csv`, one row an iteration, and the same for TensorBoard.
 use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
+use dicewise_report::{EventFile, LogRow, METRICS_HEADER};
 use dicewise_train::Step;
 
 use crate::run_error::RunError;
 
-const HEADER: &str = "iteration,learning_rate,loss,validation_loss";
-
-/// The open file.
+/// The open files. Rows are not buffered: those of a saved iteration must be there when the process is killed.
 pub(crate) struct Metrics {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: File,
+    events: EventFile,
 }
 
 impl Metrics {
     /// Opens the file for a training that has done `iteration` iterations: later rows, of work that was lost, go.
     pub(crate) fn open(path: PathBuf, iteration: usize) -> Result<Self, RunError> {
-        let before = std::fs::read_to_string(&path).unwrap_or_default();
-        let kept = before.lines().skip(1).take_while(|row| {
-            let number = row.split(',').next().and_then(|number| number.parse::<usize>().ok());
-            number.is_some_and(|number| number <= iteration)
-        });
-        let rows: Vec<&str> = std::iter::once(HEADER).chain(kept).collect();
-        let file = File::create(&path).map_err(RunError::io(&path))?;
-        let mut metrics = Self { path, file: BufWriter::new(file) };
-        for row in rows {
-            metrics.line(row)?;
-        }
-        Ok(metrics)
+        let open = || {
+            let header = header();
+            let mut file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+            let mut before = Vec::new();
+            file.read_to_end(&mut before)?;
+            let kept = kept(&header, &before, iteration);
+            // Cut rather than written anew: what is kept is never away.
+            file.set_len(kept as u64)?;
+            file.seek(SeekFrom::End(0))?;
+            if kept == 0 {
+                file.write_all(header.as_bytes())?;
+            }
+            Ok::<_, std::io::Error>(file)
+        };
+        let file = open().map_err(RunError::io(&path))?;
+        let folder = path.parent().unwrap_or(Path::new(".")).join("tensorboard");
+        std::fs::create_dir_all(&folder).map_err(RunError::io(&folder))?;
+        let events = EventFile::create(&folder)?;
+        Ok(Self { path, file, events })
     }
 
     pub(crate) fn write(&mut self, step: &Step) -> Result<(), RunError> {
-        let validation = step.validation_loss.map(|loss| loss.to_string()).unwrap_or_default();
-        self.line(&format!("{},{},{},{validation}", step.iteration, step.learning_rate, step.loss))
+        let (or_nan, lesson) = (|value: Option<f64>| value.unwrap_or(f64::NAN), step.lesson);
+        let row = LogRow {
+            iteration: step.iteration as f64,
+            learning_rate: step.learning_rate,
+            loss: step.loss,
+            validation_loss: or_nan(step.validation_loss),
+            push_empty: or_nan(lesson.push_empty),
+            push_present: or_nan(lesson.push_present),
+            pull_present: or_nan(lesson.pull_present),
+            mass_empty: or_nan(lesson.mass_empty),
+            mass_present: or_nan(lesson.mass_present),
+        };
+        self.events.write(&row)?;
+        let line = format!("{}\n", row.to_line());
+        self.file.write_all(line.as_bytes()).map_err(RunError::io(&self.path))
     }
 
-    /// Writes what is buffered.
-    pub(crate) fn close(mut self) -> Result<(), RunError> {
-        self.file.flush().map_err(RunError::io(&self.path))
+    /// Makes sure that the rows are on the disk.
+    pub(crate) fn close(self) -> Result<(), RunError> {
+        match self.file.sync_all() {
+            Err(error) if error.kind() != ErrorKind::Unsupported => Err(RunError::io(self.path)(error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn header() -> String {
+    METRICS_HEADER.join(",") + "\n"
+}
+
+/// Bytes of the header and the whole rows 1, 2, … up to `iteration`. A row that was being written is none.
+fn kept(header: &str, text: &[u8], iteration: usize) -> usize {
+    let Some(rows) = text.strip_prefix(header.as_bytes()) else { return 0 };
+    let whole = |&(number, row): &(usize, &[u8])| {
+        let first = row.split(|&byte| byte == b',').next();
+        row.ends_with(b"\n") && first == Some(number.to_string().as_bytes())
+    };
+    let rows = (1..=iteration).zip(rows.split_inclusive(|&byte| byte == b'\n'));
+    header.len() + rows.take_while(whole).map(|(_, row)| row.len()).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use dicewise_train::Lesson;
+
+    use super::*;
+
+    fn step(iteration: usize, loss: f64) -> Step {
+        Step { iteration, loss, learning_rate: 0.5, validation_loss: None, lesson: Lesson::default() }
     }
 
-    fn line(&mut self, row: &str) -> Result<(), RunError> {
-        writeln!(self.file, "{row}").map_err(RunError::io(&self.path))
+    #[test]
+    fn rows_of_lost_work_and_half_rows_go_and_the_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let three = format!("{}1,0.5,1,,,,,,\n2,0.5,2,,,,,,\n3,0.5,3,,,,,,\n", header());
+        let upto = |rows: usize| three.split_inclusive('\n').take(1 + rows).collect::<String>();
+        for (before, iteration, left) in [
+            ("", 0, 0),
+            ("iterat", 3, 0),
+            ("another file\n1,2,3,4\n", 3, 0),
+            (three.as_str(), 0, 0),
+            (three.as_str(), 2, 2),
+            (three.as_str(), 3, 3),
+            (three.as_str(), 9, 3),
+            // Cut in "3,0.5,3,,,,,,": what is left of a row may look like a row.
+            (&three[..three.len() - 1], 3, 2),
+            (&three[..three.len() - 7], 3, 2),
+        ] {
+            std::fs::write(&path, before).unwrap();
+            let mut metrics = Metrics::open(path.clone(), iteration).unwrap();
+            metrics.write(&step(left + 1, 7.0)).unwrap();
+            let expected = format!("{}{},0.5,7,,,,,,\n", upto(left), left + 1);
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), expected, "{before:?}, {iteration}");
+            metrics.close().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_row_can_be_read_as_soon_as_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let mut metrics = Metrics::open(path.clone(), 0).unwrap();
+        metrics.write(&step(1, 0.25)).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}1,0.5,0.25,,,,,,\n", header()));
     }
 }

@@ -92,6 +92,7 @@ pub(crate) fn training_config(
         warm_up,
         validate_every: config.training.validate_every.unwrap_or(0) * unit,
         checkpoint: None,
+        previous_checkpoint: None,
         best_checkpoint: None,
         fingerprint: config.hash()?,
     })

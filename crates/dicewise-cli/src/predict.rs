@@ -14,12 +14,13 @@ use dicewise_train::checkpoint;
 
 use crate::args;
 use crate::cases::preprocessing;
-use crate::cell::{CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST, CONFIG};
+use crate::cell::{CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST, CHECKPOINT_PREVIOUS, CONFIG};
 use crate::network;
 use crate::progress::Display;
 use crate::run::INTERRUPTED;
 use crate::run_error::RunError;
 use crate::score::{label_maps, predict_case};
+use crate::stdout;
 
 pub(crate) fn run(args: &args::Predict, stop: &AtomicBool) -> Result<ExitCode, RunError> {
     let device = network::device(&args.device.device)?;
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &args::Predict, stop: &AtomicBool) -> Result<ExitCode, R
     for (case, files) in images {
         if stop.load(Ordering::Relaxed) {
             display.close();
-            eprintln!("interrupted; what is predicted is in {}", args.out.display());
+            stdout::note(&format!("interrupted; what is predicted is in {}", args.out.display()));
             return Ok(ExitCode::from(INTERRUPTED));
         }
         let bar = display.cell(&case);
@@ -79,7 +80,7 @@ pub(crate) fn run(args: &args::Predict, stop: &AtomicBool) -> Result<ExitCode, R
         OutputActivation::Softmax => "label maps",
         OutputActivation::Sigmoid => "label maps (probability above one half)",
     };
-    println!("{what} written to {}", args.out.display());
+    stdout::write(&format!("{what} written to {}\n", args.out.display())).map_err(RunError::Stdout)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -100,9 +101,9 @@ fn weights(args: &args::Predict) -> Result<PathBuf, RunError> {
         args::Checkpoint::Best => CHECKPOINT_BEST,
         args::Checkpoint::Final => CHECKPOINT_FINAL,
     };
-    // A finished training's last checkpoint is its final one.
+    // A finished training's last checkpoint is its final one; one killed while saving may have the previous one only.
     let candidates = match args.checkpoint {
-        args::Checkpoint::Latest => vec![CHECKPOINT_LATEST, CHECKPOINT_FINAL],
+        args::Checkpoint::Latest => vec![CHECKPOINT_LATEST, CHECKPOINT_FINAL, CHECKPOINT_PREVIOUS],
         _ => vec![name],
     };
     let found = candidates.into_iter().map(|name| args.model.join(name)).find(|path| path.is_file());

@@ -5,6 +5,7 @@ use dicewise_train::Step;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::cell::CellObserver;
+use crate::stdout;
 
 /// The bars of all cells being trained, under one of the whole grid.
 pub(crate) struct Display {
@@ -27,7 +28,7 @@ impl Display {
     /// A line above the bars, or on standard error where there are none.
     pub(crate) fn line(&self, text: &str) {
         if self.bars.is_hidden() {
-            eprintln!("{text}");
+            stdout::note(text);
         } else {
             // Only fails when the terminal is gone, and then there is nobody to tell.
             let _ = self.bars.println(text);

@@ -46,6 +46,7 @@ pub(crate) fn of_nifti_error(error: &NiftiError) -> Option<&'static str> {
         NiftiError::Io { .. } => "see that the file may be read",
         NiftiError::MissingFile { .. } => "put the file there, or take the case out of the dataset",
         NiftiError::NotNifti { .. } => "export or convert the image as NIfTI",
+        NiftiError::TooLarge { .. } => "if the file is right, raise --max-voxels or DICEWISE_MAX_VOXELS",
         NiftiError::OutOfMemory { .. } => "close other programs, or take a machine with more memory",
         _ => return None,
     })
@@ -80,6 +81,11 @@ pub(crate) fn of_defect(defect: &Defect) -> Option<&'static str> {
         Defect::DuplicateImages { .. } => {
             "keep one of them: a copy in training and in validation makes scores too good"
         }
+        Defect::DuplicateLabels { .. } => "give each image the label map that was drawn on it",
+        Defect::DuplicateChannel { .. } => "replace it by the modality that it should be",
+        Defect::MirroredChannel { .. } => "look at both side by side, and export the one that is wrong again",
+        Defect::CaseCount { .. } => "correct numTraining, or add the cases that are lacking",
+        Defect::LabelIdGap { .. } => "number the labels without gaps if nnU-Net is to read them",
         _ => return None,
     })
 }

@@ -1,26 +1,28 @@
 //! `dicewise run`: every cell of an experiment, then its tables.
 use std::collections::BTreeSet;
-use std::fs;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use dicewise_experiment::{CellConfig, Experiment, Grid, Overrides};
 use dicewise_report::{
-    CaseScore, Table1, Table1Options, TerminalStyle, colour_wanted, roc_table, write_atomically, write_cases,
-    write_roc,
+    CaseScore, ReportOptions, Table1, Table1Options, TerminalStyle, colour_wanted, roc_table,
+    write_atomically, write_cases, write_report, write_roc,
 };
 
 use crate::args;
 use crate::cases::{self, PreparedCase};
 use crate::cell::{self, CellRun};
+use crate::lock::{FolderLock, holds_files};
 use crate::network;
 use crate::overlay;
 use crate::progress::Display;
-use crate::run_error::RunError;
+use crate::record::Record;
+use crate::run_error::{CellFailure, RunError};
+use crate::stdout;
 
 /// Exit code after Ctrl-C, once everything is saved.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -29,21 +31,19 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     let overrides = Overrides { data: args.data.clone(), seeds: args.seeds.clone() };
     let experiment = Experiment::load(&args.experiment, &overrides)?;
     if args.dry_run {
-        print!("{}", Grid(&experiment));
+        stdout::write(&Grid(&experiment).to_string()).map_err(RunError::Stdout)?;
         return Ok(ExitCode::SUCCESS);
     }
+    let text = fs::read_to_string(&args.experiment).map_err(RunError::io(&args.experiment))?;
     let device = network::device(&args.device.device)?;
     let out = args.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
-    if !args.resume && holds_files(&out)? {
-        return Err(RunError::WouldOverwrite { folder: out });
-    }
+    let _lock = output_folder(&out, args.resume)?;
     let configs: Vec<CellConfig> =
         experiment.cells().iter().map(|cell| experiment.cell_config(cell)).collect();
     let cases = cases::load(&configs[0])?;
     check_groups(&experiment, &cases)?;
-    fs::create_dir_all(&out).map_err(RunError::io(&out))?;
 
-    let started = Instant::now();
+    let (started, began) = (Instant::now(), SystemTime::now());
     let display = Display::new(configs.len());
     display.line(&format!(
         "{}: {} cells on {} cases, writing to {}",
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
         out.display()
     ));
     let scores = Mutex::new(Vec::new());
-    let failed = Mutex::new(None);
+    let failures = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(config) = configs.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -61,9 +61,11 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
             let mut bar = display.cell(&name);
             let folder = cell::folder(&out, config);
             let done = cases::split(config, &cases).and_then(|split| {
+                let lock = FolderLock::take(&folder)?;
                 let run = CellRun {
                     config,
                     folder: &folder,
+                    lock: &lock,
                     cases: &cases,
                     split: &split,
                     device: &device,
@@ -78,10 +80,15 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    failed.lock().expect("no worker panics while it holds the error").get_or_insert(error);
-                    // The other workers save and stop.
-                    stop.store(true, Ordering::Relaxed);
-                    return;
+                    display.cell_done(&bar, "failed");
+                    // The other workers save and stop, unless it is this one training that went wrong.
+                    let alone = error.is_of_one_training();
+                    let failure = CellFailure { cell: format!("{name}/fold_{}", config.cell.fold), error };
+                    failures.lock().expect("no worker panics while it holds the failures").push(failure);
+                    if !alone {
+                        stop.store(true, Ordering::Relaxed);
+                        return;
+                    }
                 }
             }
         }
@@ -96,20 +103,31 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
         }
     });
     display.close();
-    if let Some(error) = failed.into_inner().expect("all workers have ended") {
-        return Err(error);
+    let mut failures = failures.into_inner().expect("all workers have ended");
+    failures.sort_by(|a, b| a.cell.cmp(&b.cell));
+    if !failures.is_empty() {
+        return Err(RunError::Cells { out, cells: configs.len(), failures });
     }
     if stop.load(Ordering::Relaxed) {
-        eprintln!("interrupted; everything so far is saved in {}: go on with --resume", out.display());
+        stdout::note(&format!(
+            "interrupted; everything so far is saved in {}: go on with --resume",
+            out.display()
+        ));
         return Ok(ExitCode::from(INTERRUPTED));
     }
     let scores = scores.into_inner().expect("all workers have ended");
     let table = write_results(&experiment, &scores, &out)?;
     overlay::write(&experiment, &configs, &cases, &scores, &out)?;
+    let record =
+        Record { experiment: &experiment, text: &text, configs: &configs, cases: &cases, scores: &scores };
+    record.write(&out, began, started.elapsed())?;
+    let report = write_report(&out, ReportOptions::default())?;
     let terminal = std::io::stdout().is_terminal();
     let width = terminal.then(|| usize::from(console_width()));
-    println!("\n{}", table.to_terminal(TerminalStyle { colour: colour_wanted(terminal), width }));
-    println!("{} cells in {:.0?}; tables in {}", configs.len(), started.elapsed(), out.display());
+    let table = table.to_terminal(TerminalStyle { colour: colour_wanted(terminal), width });
+    let (cells, elapsed) = (configs.len(), started.elapsed());
+    stdout::write(&format!("\n{table}\n{cells} cells in {elapsed:.0?}; report in {}\n", report.display()))
+        .map_err(RunError::Stdout)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -117,12 +135,17 @@ fn console_width() -> u16 {
     console::Term::stdout().size().1
 }
 
-pub(crate) fn holds_files(folder: &Path) -> Result<bool, RunError> {
-    match fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_some()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(RunError::io(folder)(error)),
-    }
+/// The folder to write to, taken: empty, or to be gone on with.
+pub(crate) fn output_folder(out: &Path, resume: bool) -> Result<FolderLock, RunError> {
+    let refuse_results = || match !resume && holds_files(out)? {
+        true => Err(RunError::WouldOverwrite { folder: out.to_owned() }),
+        false => Ok(()),
+    };
+    refuse_results()?;
+    let lock = FolderLock::take(out)?;
+    // Another process may have come and gone in between.
+    refuse_results()?;
+    Ok(lock)
 }
 
 /// A misspelt group would otherwise leave the labels complete in silence.
@@ -137,7 +160,7 @@ fn check_groups(experiment: &Experiment, cases: &[PreparedCase]) -> Result<(), R
 }
 
 /// The groups of the scores, the always-labelled one first.
-fn groups(experiment: &Experiment, scores: &[CaseScore]) -> Vec<String> {
+pub(crate) fn groups(experiment: &Experiment, scores: &[CaseScore]) -> Vec<String> {
     let emptied = experiment.partial.as_ref().map(|partial| partial.group.as_str());
     let mut groups: Vec<String> =
         scores.iter().map(|score| score.group.clone()).collect::<BTreeSet<_>>().into_iter().collect();

@@ -37,6 +37,25 @@ pub(crate) enum RunError {
         differences.join("; ")
     )]
     ConfigurationChanged { file: PathBuf, differences: Vec<String> },
+    #[error(
+        "{}: another process is writing there{}; wait for it, or give another folder with --out",
+        folder.display(),
+        if owner.is_empty() { String::new() } else { format!(" ({owner})") }
+    )]
+    InUse { folder: PathBuf, owner: String },
+    #[error(
+        "{} of {cells} cells failed, the results are incomplete; what is finished is kept in {}: remove the cause and go on with --resume",
+        failures.len(),
+        out.display()
+    )]
+    Cells {
+        out: PathBuf,
+        cells: usize,
+        #[related]
+        failures: Vec<CellFailure>,
+    },
+    #[error("standard output: {0}")]
+    Stdout(std::io::Error),
     #[error("device `{device}` is not available in this build; accepted: cpu")]
     UnknownDevice { device: String },
     #[error("{}: there is no trained network here: {wanted} is missing", folder.display())]
@@ -78,7 +97,22 @@ pub(crate) enum RunError {
     Experiment(#[from] dicewise_experiment::ExperimentError),
 }
 
+/// Why a cell of an experiment has no result.
+#[derive(Debug, thiserror::Error, miette::Diagnostic)]
+#[error("cell {cell}: {error}")]
+pub(crate) struct CellFailure {
+    pub(crate) cell: String,
+    #[source]
+    pub(crate) error: RunError,
+}
+
 impl RunError {
+    /// Whether it concerns one training of an experiment, and the others can go on.
+    pub(crate) fn is_of_one_training(&self) -> bool {
+        use dicewise_train::TrainError::{Loss, NonFiniteLoss, Validation};
+        matches!(self, Self::Train(NonFiniteLoss { .. } | Loss { .. } | Validation { .. }))
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { path, source }

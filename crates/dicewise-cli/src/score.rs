@@ -126,7 +126,7 @@ pub(crate) fn label_maps(
     maps.map(|(label, decided)| (format!("{case}_{}", label.name), decided.map(|&d| u16::from(d)))).collect()
 }
 
-fn overlap(target: &experiment::Target) -> bool {
+pub(crate) fn overlap(target: &experiment::Target) -> bool {
     let mut seen = BTreeSet::new();
     !target.labels.iter().flat_map(|label| &label.values).all(|value| seen.insert(value))
 }

@@ -5,10 +5,15 @@ use miette::IntoDiagnostic;
 
 /// Prints a result. A reader that has seen enough (`| head`) is no error.
 pub(crate) fn print(text: &str) -> miette::Result<()> {
+    write(text).into_diagnostic()
+}
+
+/// As [`print`], with the system's reason.
+pub(crate) fn write(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.into_diagnostic(),
+        result => result,
     }
 }
 
@@ -16,4 +21,9 @@ pub(crate) fn print(text: &str) -> miette::Result<()> {
 pub(crate) fn print_json(value: &impl serde::Serialize) -> miette::Result<()> {
     let text = serde_json::to_string_pretty(value).into_diagnostic()?;
     print(&format!("{text}\n"))
+}
+
+/// A line on standard error. That nobody listens any more, a closed terminal for example, must not end a training.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }

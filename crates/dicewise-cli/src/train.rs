@@ -15,8 +15,9 @@ use crate::cases::{self, data_layout};
 use crate::cell::CellRun;
 use crate::network;
 use crate::progress::Display;
-use crate::run::{INTERRUPTED, holds_files, summary};
+use crate::run::{INTERRUPTED, output_folder, summary};
 use crate::run_error::RunError;
+use crate::stdout;
 
 /// ε of the paper's settings that ignore empty maps, and the largest ε during warm-up.
 const EPSILON_TINY: f64 = 1e-7;
@@ -24,9 +25,7 @@ const EPSILON_TINY: f64 = 1e-7;
 pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, RunError> {
     let device = network::device(&args.device.device)?;
     let config = config(args)?;
-    if !args.resume && holds_files(&args.out)? {
-        return Err(RunError::WouldOverwrite { folder: args.out.clone() });
-    }
+    let lock = output_folder(&args.out, args.resume)?;
     let cases = cases::load(&config)?;
     let split = cases::split(&config, &cases)?;
     let display = Display::new(1);
@@ -46,6 +45,7 @@ pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, Run
     let cell = CellRun {
         config: &config,
         folder: &args.out,
+        lock: &lock,
         cases: &cases,
         split: &split,
         device: &device,
@@ -57,12 +57,15 @@ pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, Run
     display.close();
     match outcome {
         Some(dsc) => {
-            println!("mean DSC of the held-out cases: {dsc}");
-            println!("predict with: dicewise predict {} IMAGES --out PREDICTIONS", args.out.display());
+            let out = args.out.display();
+            stdout::write(&format!(
+                "mean DSC of the held-out cases: {dsc}\npredict with: dicewise predict {out} IMAGES --out PREDICTIONS\n"
+            ))
+            .map_err(RunError::Stdout)?;
             Ok(ExitCode::SUCCESS)
         }
         None => {
-            eprintln!("interrupted; saved in {}: go on with --resume", args.out.display());
+            stdout::note(&format!("interrupted; saved in {}: go on with --resume", args.out.display()));
             Ok(ExitCode::from(INTERRUPTED))
         }
     }

@@ -225,6 +225,10 @@ fn folders_without_a_dataset_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(Dataset::open(dir.path()), Err(DatasetError::UnknownLayout { .. })));
     assert!(matches!(Dataset::open(dir.path().join("no")), Err(DatasetError::NotAFolder { .. })));
+    for layout in [Layout::NnUnet, Layout::Msd, Layout::Acdc, Layout::Brats2018] {
+        let error = Dataset::open_as(dir.path().join("no"), layout);
+        assert!(matches!(error, Err(DatasetError::NotAFolder { .. })), "{layout:?}: {error:?}");
+    }
     fs::create_dir(dir.path().join("HGG")).unwrap();
     assert!(matches!(Dataset::open(dir.path()), Err(DatasetError::Empty { .. })));
 }

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use crate::Norm;
+use crate::{Features, Norm, NormAct};
 
 #[track_caller]
 pub(crate) fn not_empty(operation: &str, x: &Tensor<5>) {
@@ -13,37 +13,98 @@ pub(crate) fn not_empty(operation: &str, x: &Tensor<5>) {
 #[track_caller]
 pub(crate) fn conv3d(x: &Tensor<5>, weight: &Tensor<5>, bias: Option<&Tensor<1>>, stride: [usize; 3]) {
     not_empty("conv3d", x);
+    kernel("conv3d", x.dims()[1], weight, bias, stride);
+}
+
+#[track_caller]
+fn kernel(
+    operation: &str,
+    channels: usize,
+    weight: &Tensor<5>,
+    bias: Option<&Tensor<1>>,
+    stride: [usize; 3],
+) {
     let [outputs, inputs, kernel @ ..] = weight.dims();
-    let channels = x.dims()[1];
-    assert_eq!(channels, inputs, "conv3d: the input has {channels} channels, the weight expects {inputs}");
+    assert_eq!(
+        channels, inputs,
+        "{operation}: the input has {channels} channels, the weight expects {inputs}"
+    );
     assert!(
         kernel.iter().all(|k| k % 2 == 1),
-        "conv3d: kernel {kernel:?} [z, y, x] must be odd on every side"
+        "{operation}: kernel {kernel:?} [z, y, x] must be odd on every side"
     );
-    assert!(stride.iter().all(|s| (1..=2).contains(s)), "conv3d: stride {stride:?} [z, y, x] must be 1 or 2");
+    assert!(
+        stride.iter().all(|s| (1..=2).contains(s)),
+        "{operation}: stride {stride:?} [z, y, x] must be 1 or 2"
+    );
     if let Some(bias) = bias {
         let [length] = bias.dims();
-        assert_eq!(length, outputs, "conv3d: the bias has {length} values for {outputs} output channels");
+        assert_eq!(
+            length, outputs,
+            "{operation}: the bias has {length} values for {outputs} output channels"
+        );
     }
 }
 
 #[track_caller]
 pub(crate) fn norm_act(x: &Tensor<5>, gamma: &Tensor<1>, beta: &Tensor<1>, slope: &Tensor<1>, norm: &Norm) {
     not_empty("norm_act", x);
-    let channels = x.dims()[1];
+    normalisation("norm_act", x.dims()[1], gamma, beta, slope, norm);
+}
+
+#[track_caller]
+fn normalisation(
+    operation: &str,
+    channels: usize,
+    gamma: &Tensor<1>,
+    beta: &Tensor<1>,
+    slope: &Tensor<1>,
+    norm: &Norm,
+) {
     let per_channel = |name: &str, tensor: &Tensor<1>| {
         let [length] = tensor.dims();
-        assert_eq!(length, channels, "norm_act: {name} has {length} values for {channels} channels");
+        assert_eq!(length, channels, "{operation}: {name} has {length} values for {channels} channels");
     };
     per_channel("gamma", gamma);
     per_channel("beta", beta);
     if slope.dims() != [1] {
         per_channel("slope", slope);
     }
-    if let Norm::Fixed { mean, variance } = norm {
+    if let Norm::Fixed { mean, variance } | Norm::Measured { mean, variance } = norm {
         per_channel("the mean", mean);
         per_channel("the variance", variance);
     }
+}
+
+#[track_caller]
+pub(crate) fn norm_act_conv3d(
+    features: &Features,
+    norm_act: &NormAct,
+    weight: &Tensor<5>,
+    bias: Option<&Tensor<1>>,
+    stride: [usize; 3],
+) {
+    let operation = "norm_act_conv3d";
+    let channels = match features {
+        Features::One(x) => {
+            not_empty(operation, x);
+            x.dims()[1]
+        }
+        Features::Joined { fine, coarse, factor } => {
+            not_empty(operation, fine);
+            not_empty(operation, coarse);
+            let ([batch, channels, size @ ..], [coarse_batch, more, coarse_size @ ..]) =
+                (fine.dims(), coarse.dims());
+            assert_eq!(batch, coarse_batch, "{operation}: batches of {batch} and of {coarse_batch}");
+            assert!(
+                (0..3).all(|a| factor[a] * coarse_size[a] == size[a]),
+                "{operation}: {coarse_size:?} [z, y, x] upsampled by {factor:?} is not {size:?}"
+            );
+            channels + more
+        }
+    };
+    normalisation(operation, channels, &norm_act.gamma, &norm_act.beta, &norm_act.slope, &norm_act.norm);
+    kernel(operation, channels, weight, bias, stride);
 }
 
 #[track_caller]

@@ -23,16 +23,21 @@
 //! assert_eq!(upsample_nearest3d(coarse, [2, 2, 2]).dims(), [1, 2, 4, 6, 8]);
 //! ```
 
+mod adam;
 mod check;
 mod cpu;
+mod memory;
 mod ops;
 mod primitive;
 
 use burn::backend::{Dispatch, DispatchTensorKind};
 use burn::tensor::{DType, Tensor};
 
+pub use adam::{Adam, Moments, adam_step};
+pub use memory::keep_freed_memory;
+
 use cpu::Over;
-use ops::{NetworkOps, Upsampling};
+use ops::{Details, NetworkOps, Upsampling};
 
 /// Whether the fused kernels can work on this tensor.
 fn has_kernels<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -80,6 +85,14 @@ pub enum Norm {
     Instance,
     /// Over the voxels of each channel in the whole batch (batch normalisation while training).
     Batch,
+    /// As [`Batch`](Norm::Batch), with the [`batch_statistics`] of this very input at hand; gradients flow as if they
+    /// had been taken here.
+    Measured {
+        /// Mean of each channel, `[C]`.
+        mean: Tensor<1>,
+        /// Biased variance of each channel, `[C]`.
+        variance: Tensor<1>,
+    },
     /// Given per channel (batch normalisation while predicting); constants, no gradient flows into them.
     Fixed {
         /// Mean of each channel, `[C]`.
@@ -124,12 +137,134 @@ pub fn norm_act(
     let (gamma, beta) = (gamma.into_dispatch(), beta.into_dispatch());
     Tensor::from_dispatch(match norm {
         Norm::Instance => <Dispatch as NetworkOps>::norm_act(x, gamma, beta, slope, Over::Instance, epsilon),
-        Norm::Batch => <Dispatch as NetworkOps>::norm_act(x, gamma, beta, slope, Over::Batch, epsilon),
+        Norm::Batch | Norm::Measured { .. } => {
+            <Dispatch as NetworkOps>::norm_act(x, gamma, beta, slope, Over::Batch, epsilon)
+        }
         Norm::Fixed { mean, variance } => {
             let (mean, variance) = (mean.into_dispatch(), variance.into_dispatch());
             <Dispatch as NetworkOps>::norm_act_fixed(x, gamma, beta, slope, mean, variance, epsilon)
         }
     })
+}
+
+/// What a convolution reads through [`norm_act_conv3d`].
+#[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // handles; nothing keeps many of them
+pub enum Features {
+    /// One tensor, `[B, C, Z, Y, X]`.
+    One(Tensor<5>),
+    /// The channels of two, as [`concat_channels`] of `fine` and [`upsample_nearest3d`] of `coarse` would give them.
+    Joined {
+        /// `[B, C₁, Z, Y, X]`
+        fine: Tensor<5>,
+        /// `[B, C₂, Z/fz, Y/fy, X/fx]`
+        coarse: Tensor<5>,
+        /// `[fz, fy, fx]`
+        factor: [usize; 3],
+    },
+}
+
+impl Features {
+    /// As one tensor.
+    pub fn into_tensor(self) -> Tensor<5> {
+        match self {
+            Self::One(x) => x,
+            Self::Joined { fine, coarse, factor } => {
+                concat_channels(vec![fine, upsample_nearest3d(coarse, factor)])
+            }
+        }
+    }
+
+    /// [`batch_statistics`] of all channels.
+    ///
+    /// # Panics
+    ///
+    /// If a tensor is empty.
+    pub fn batch_statistics(&self) -> (Tensor<1>, Tensor<1>) {
+        match self {
+            Self::One(x) => batch_statistics(x),
+            Self::Joined { fine, coarse, .. } => {
+                // Repeating every voxel as often changes neither mean nor variance.
+                let (fine, coarse) = (batch_statistics(fine), batch_statistics(coarse));
+                (Tensor::cat(vec![fine.0, coarse.0], 0), Tensor::cat(vec![fine.1, coarse.1], 0))
+            }
+        }
+    }
+}
+
+/// The parameters of [`norm_act`].
+#[derive(Clone, Debug)]
+pub struct NormAct {
+    /// Scale, `[C]`.
+    pub gamma: Tensor<1>,
+    /// Shift, `[C]`.
+    pub beta: Tensor<1>,
+    /// Slope of the activation below zero, `[1]` or `[C]`.
+    pub slope: Tensor<1>,
+    /// What mean and variance are taken over.
+    pub norm: Norm,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// [`norm_act`], then [`conv3d`], in one operation: the block that a pre-activation network is made of.
+///
+/// On Burn's CPU backend nothing but the inputs themselves, their means and variances is kept for the backward pass:
+/// upsampling, concatenation, normalisation and activation happen while the convolution reads, forward and again
+/// backward.
+///
+/// # Shapes
+///
+/// * `features`: `[B, Ci, Z, Y, X]` in all
+/// * `weight`: `[Co, Ci, kz, ky, kx]`, `bias`: `[Co]`
+/// * returns `[B, Co, ⌈Z/sz⌉, ⌈Y/sy⌉, ⌈X/sx⌉]`
+///
+/// # Panics
+///
+/// As [`norm_act`], [`conv3d`], [`upsample_nearest3d`] and [`concat_channels`] do.
+pub fn norm_act_conv3d(
+    features: Features,
+    norm_act: NormAct,
+    weight: Tensor<5>,
+    bias: Option<Tensor<1>>,
+    stride: [usize; 3],
+) -> Tensor<5> {
+    check::norm_act_conv3d(&features, &norm_act, &weight, bias.as_ref(), stride);
+    let volumes = match &features {
+        Features::One(x) => has_kernels(x),
+        Features::Joined { fine, coarse, .. } => has_kernels(fine) && has_kernels(coarse),
+    };
+    let NormAct { gamma, beta, slope, norm, epsilon } = norm_act;
+    if !(volumes && has_kernels(&weight) && [&gamma, &beta, &slope].into_iter().chain(&bias).all(has_kernels))
+    {
+        let x = self::norm_act(features.into_tensor(), gamma, beta, slope, norm, epsilon);
+        return conv3d(x, weight, bias, stride);
+    }
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([weight.dims()[0]], &weight.device()));
+    let (x, coarse, factor) = match features {
+        Features::One(x) => (x.clone(), x, None),
+        Features::Joined { fine, coarse, factor } => (fine, coarse, Some(factor)),
+    };
+    let (over, given) = match norm {
+        Norm::Instance => (Some(Over::Instance), None),
+        Norm::Batch => (Some(Over::Batch), None),
+        Norm::Measured { mean, variance } => (Some(Over::Batch), Some((mean, variance))),
+        Norm::Fixed { mean, variance } => (None, Some((mean, variance))),
+    };
+    let details = Details { factor, over, given: given.is_some(), epsilon, stride };
+    let (mean, variance) = given.unwrap_or_else(|| (gamma.clone(), gamma.clone()));
+    Tensor::from_dispatch(<Dispatch as NetworkOps>::norm_act_conv3d(
+        x.into_dispatch(),
+        coarse.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        slope.into_dispatch(),
+        mean.into_dispatch(),
+        variance.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        details,
+    ))
 }
 
 /// Mean and biased variance of each channel over batch and voxels, both `[C]`, without gradient: what the running

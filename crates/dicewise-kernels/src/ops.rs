@@ -8,7 +8,13 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, Flex, TensorMetadata, ba
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 
-use crate::cpu::{self, Affine, ConvShape, Level, NormShape, Over, Statistics};
+use crate::Adam;
+use crate::cpu::{self, Affine, ConvShape, Level, NormShape, Over, Source, Statistics};
+
+mod norm_act_conv;
+
+pub(crate) use norm_act_conv::Details;
+use norm_act_conv::{NormActConv, NormActConvBackward};
 
 /// Operations that [`lib`](crate) calls on tensors of the Flex backend.
 #[backend_extension(Flex, Autodiff)]
@@ -40,7 +46,32 @@ pub(crate) trait NetworkOps: Backend {
         epsilon: f64,
     ) -> FloatTensor<Self>;
 
+    /// The channels of `coarse` are upsampled and follow those of `x`. `coarse`, `mean` and `variance` are not looked at
+    /// where `details` says so: any tensor will do, since extensions of Burn take no optional ones.
+    #[allow(clippy::too_many_arguments)]
+    fn norm_act_conv3d(
+        x: FloatTensor<Self>,
+        coarse: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        details: Details,
+    ) -> FloatTensor<Self>;
+
     fn batch_moments(x: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
+
+    /// Weights and moments after the step, without gradient.
+    fn adam_step(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        adam: Adam,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     fn max_pool3d(x: FloatTensor<Self>, window: [usize; 3]) -> FloatTensor<Self>;
 
@@ -155,7 +186,8 @@ impl NetworkOps for Flex {
     fn conv3d_same(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, stride: [usize; 3]) -> FlexTensor {
         let [x, weight, bias] = [x, weight, bias].map(contiguous);
         let shape = conv_shape(&x, &weight, stride);
-        let y = cpu::forward(Level::best(), shape, x.storage(), weight.storage(), Some(bias.storage()));
+        let source = Source::plain(x.storage(), shape.inputs, shape.size);
+        let y = cpu::forward(Level::best(), shape, &source, weight.storage(), Some(bias.storage()));
         let [z, y_size, x_size] = shape.out();
         tensor(y, &[shape.batch, shape.outputs, z, y_size, x_size])
     }
@@ -183,11 +215,41 @@ impl NetworkOps for Flex {
         Normalised::with_constants([x, gamma, beta, slope], mean, variance, epsilon).forward()
     }
 
+    fn norm_act_conv3d(
+        x: FlexTensor,
+        coarse: FlexTensor,
+        gamma: FlexTensor,
+        beta: FlexTensor,
+        slope: FlexTensor,
+        mean: FlexTensor,
+        variance: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        details: Details,
+    ) -> FlexTensor {
+        let parameters = [gamma, beta, slope, weight];
+        NormActConv::new([x, coarse], parameters, [mean, variance], details).forward(&contiguous(bias))
+    }
+
     fn batch_moments(x: FlexTensor) -> (FlexTensor, FlexTensor) {
         let x = contiguous(x);
         let shape = norm_shape(&x);
         let (mean, variance) = cpu::moments(Level::best(), shape, Over::Batch, x.storage());
         (tensor(mean, &[shape.channels]), tensor(variance, &[shape.channels]))
+    }
+
+    fn adam_step(
+        weights: FlexTensor,
+        gradient: FlexTensor,
+        first: FlexTensor,
+        second: FlexTensor,
+        adam: Adam,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let [mut weights, gradient, mut first, mut second] =
+            [weights, gradient, first, second].map(contiguous);
+        let (w, m, v) = (weights.storage_mut(), first.storage_mut(), second.storage_mut());
+        cpu::adam_step(Level::best(), &adam, w, gradient.storage(), m, v);
+        (weights, first, second)
     }
 
     fn max_pool3d(x: FlexTensor, window: [usize; 3]) -> FlexTensor {
@@ -222,11 +284,13 @@ impl Backward<Flex, 3> for ConvBackward {
             grads.register::<Flex>(node.id, tensor(gradient, &[shape.outputs]));
         }
         if let Some(node) = weight_node {
-            let gradient = cpu::weight_gradient(Level::best(), shape, x.storage(), dy.storage());
+            let source = Source::plain(x.storage(), shape.inputs, shape.size);
+            let gradient = cpu::weight_gradient(Level::best(), shape, &source, dy.storage());
             grads.register::<Flex>(node.id, tensor(gradient, &dims(&weight)));
         }
         if let Some(node) = x_node {
-            let gradient = cpu::input_gradient(Level::best(), shape, dy.storage(), weight.storage());
+            let (dy, weight) = (dy.storage(), weight.storage());
+            let gradient = cpu::input_gradient(Level::best(), shape, dy, weight, 0..shape.inputs);
             grads.register::<Flex>(node.id, tensor(gradient, &dims(&x)));
         }
     }
@@ -339,9 +403,46 @@ impl<C: CheckpointStrategy> NetworkOps for Autodiff<Flex, C> {
         }
     }
 
+    fn norm_act_conv3d(
+        x: FloatTensor<Self>,
+        coarse: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        variance: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        details: Details,
+    ) -> FloatTensor<Self> {
+        let nodes =
+            [x.node(), coarse.node(), gamma.node(), beta.node(), slope.node(), weight.node(), bias.node()];
+        let inputs = [x, coarse].map(|t| t.into_primitive());
+        let parameters = [gamma, beta, slope, weight].map(|t| t.into_primitive());
+        let given = [mean, variance].map(|t| t.into_primitive());
+        let state = NormActConv::new(inputs, parameters, given, details);
+        let y = state.forward(&contiguous(bias.into_primitive()));
+        match NormActConvBackward.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(state, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+
     fn batch_moments(x: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let (mean, variance) = Flex::batch_moments(x.into_primitive());
         (Self::from_inner(mean), Self::from_inner(variance))
+    }
+
+    fn adam_step(
+        weights: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        first: FloatTensor<Self>,
+        second: FloatTensor<Self>,
+        adam: Adam,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let [w, g, m, v] = [weights, gradient, first, second].map(|t| t.into_primitive());
+        let (weights, first, second) = Flex::adam_step(w, g, m, v, adam);
+        (Self::from_inner(weights), Self::from_inner(first), Self::from_inner(second))
     }
 
     fn max_pool3d(x: FloatTensor<Self>, window: [usize; 3]) -> FloatTensor<Self> {

@@ -38,7 +38,7 @@ pub(crate) fn norm_act(
 ) -> Tensor<5> {
     let (mean, variance) = match norm {
         Norm::Instance => moments(&x, &[2, 3, 4]),
-        Norm::Batch => moments(&x, &[0, 2, 3, 4]),
+        Norm::Batch | Norm::Measured { .. } => moments(&x, &[0, 2, 3, 4]),
         Norm::Fixed { mean, variance } => (per_channel(mean.detach()), per_channel(variance.detach())),
     };
     let normalised = (x - mean) / (variance + epsilon).sqrt();

@@ -158,6 +158,117 @@ fn batch_norm_and_prelu_match_the_formula() {
     check_norm([3, 2, 1, 3, 7], 1, kernels::Norm::Batch, oracle::Norm::Batch);
 }
 
+/// Fine and coarse channels, or fine ones alone, through normalisation, activation and convolution.
+#[track_caller]
+fn check_block(joined: bool, slopes: usize, norm: BlockNorm, kernel: [usize; 3], stride: [usize; 3]) {
+    let (size, factor) = ([2, 4, 6], [1, 2, 2]);
+    let channels = if joined { 3 } else { 2 };
+    let mut volumes = vec![Array::random(&[2, 2, size[0], size[1], size[2]], 51).map(|v| v * 2.0 + 0.5)];
+    if joined {
+        let [z, y, x]: [usize; 3] = core::array::from_fn(|a| size[a] / factor[a]);
+        volumes.push(Array::random(&[2, 1, z, y, x], 52).map(|v| v - 0.5));
+    }
+    volumes.push(Array::random(&[3, channels, kernel[0], kernel[1], kernel[2]], 53));
+    let vectors = vec![
+        Array::random(&[channels], 54).map(|v| v + 1.5),
+        Array::random(&[channels], 55),
+        Array::random(&[slopes], 56).map(|v| 0.2 * v + 0.3),
+        Array::random(&[3], 57),
+    ];
+    let (mean, variance) = (Array::random(&[channels], 58), Array::random(&[channels], 59).map(|v| v + 1.5));
+    let expected = match norm {
+        BlockNorm::Instance => oracle::Norm::Instance,
+        BlockNorm::Batch | BlockNorm::Measured => oracle::Norm::Batch,
+        BlockNorm::Fixed => oracle::Norm::Fixed(mean.clone(), variance.clone()),
+    };
+    Case {
+        volumes,
+        vectors,
+        operation: &|v, p| {
+            let [gamma, beta, slope, bias] = [0, 1, 2, 3].map(|i: usize| p[i].clone());
+            let features = match v.as_slice() {
+                [fine, coarse, _] => {
+                    kernels::Features::Joined { fine: fine.clone(), coarse: coarse.clone(), factor }
+                }
+                [x, ..] => kernels::Features::One(x.clone()),
+                [] => unreachable!("there are volumes"),
+            };
+            let norm = match norm {
+                BlockNorm::Instance => kernels::Norm::Instance,
+                BlockNorm::Batch => kernels::Norm::Batch,
+                BlockNorm::Measured => {
+                    let (mean, variance) = features.batch_statistics();
+                    kernels::Norm::Measured { mean, variance }
+                }
+                BlockNorm::Fixed => {
+                    let like = |a: &Array| tensor(a, &v[0].device()).cast(v[0].dtype());
+                    kernels::Norm::Fixed { mean: like(&mean), variance: like(&variance) }
+                }
+            };
+            let norm_act = kernels::NormAct { gamma, beta, slope, norm, epsilon: 1e-3 };
+            kernels::norm_act_conv3d(features, norm_act, v[v.len() - 1].clone(), Some(bias), stride)
+        },
+        oracle: &|p| {
+            let (volumes, vectors) = p.split_at(p.len() - 4);
+            let x = match volumes {
+                [fine, coarse, _] => {
+                    oracle::concat_channels(&[fine.clone(), oracle::upsample_nearest3d(coarse, factor)])
+                }
+                _ => volumes[0].clone(),
+            };
+            let x = oracle::norm_act(&x, &vectors[0], &vectors[1], &vectors[2], &expected, 1e-3);
+            oracle::conv3d(&x, &volumes[volumes.len() - 1], &vectors[3], stride)
+        },
+    }
+    .check();
+}
+
+#[derive(Clone, Copy)]
+enum BlockNorm {
+    Instance,
+    Batch,
+    Measured,
+    Fixed,
+}
+
+#[test]
+fn a_block_in_one_operation_matches_its_parts() {
+    check_block(false, 1, BlockNorm::Instance, [3, 3, 3], [1; 3]);
+    check_block(false, 2, BlockNorm::Batch, [1, 3, 3], [1; 3]);
+    check_block(false, 2, BlockNorm::Measured, [1, 1, 1], [1; 3]);
+    check_block(false, 1, BlockNorm::Fixed, [3, 3, 3], [2; 3]);
+}
+
+#[test]
+fn a_block_over_joined_channels_matches_its_parts() {
+    check_block(true, 1, BlockNorm::Instance, [3, 3, 3], [1; 3]);
+    check_block(true, 3, BlockNorm::Batch, [1, 3, 3], [1; 3]);
+    check_block(true, 3, BlockNorm::Measured, [3, 3, 3], [1; 3]);
+    check_block(true, 3, BlockNorm::Fixed, [1, 1, 1], [1; 3]);
+    check_block(true, 1, BlockNorm::Instance, [3, 3, 3], [1, 2, 2]);
+}
+
+#[test]
+fn adam_works_in_place_and_agrees_with_every_other_backend() {
+    let adam = kernels::Adam { betas: [0.9, 0.99], rate: 0.01, epsilon: 1e-7, decay: 0.1 };
+    let device = Device::flex();
+    let run = |dtype| {
+        let mut weights: Tensor<1> = tensor(&Array::random(&[50], 61), &device).cast(dtype);
+        let mut moments = None;
+        for seed in 62..65 {
+            let gradient = tensor(&Array::random(&[50], seed), &device).cast(dtype);
+            let (next, present) = kernels::adam_step(&adam, weights, gradient, moments);
+            (weights, moments) = (next, Some(present));
+        }
+        let moments = moments.expect("steps were taken");
+        [values(weights), values(moments.first), values(moments.second)]
+    };
+    for (kernels, primitives) in run(DType::F32).iter().zip(run(DType::F64)) {
+        let expected: Vec<f64> = primitives.iter().map(|v| f64::from(*v)).collect();
+        assert_close(kernels, &expected, 1e-6, "adam");
+    }
+}
+
 #[test]
 fn fixed_statistics_are_constants() {
     let (mean, variance) = (Array::random(&[3], 11), Array::random(&[3], 12).map(|v| v + 1.5));

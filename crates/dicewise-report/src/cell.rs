@@ -16,7 +16,8 @@ pub struct Cell {
 }
 
 impl Cell {
-    pub(crate) fn of(score: &CaseScore) -> Self {
+    /// The cell of a score.
+    pub fn of(score: &CaseScore) -> Self {
         Self {
             labelling: score.labelling.clone(),
             setting: score.setting.clone(),

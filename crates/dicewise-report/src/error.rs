@@ -98,6 +98,12 @@ pub enum ReportError {
         /// Groups of the cases.
         found: Vec<String>,
     },
+    /// Two cells have no subject with a value on both sides.
+    #[error("the two have no label and group of a case in common: nothing can be compared")]
+    NothingToCompare,
+    /// An image or label map of the results cannot be read.
+    #[error(transparent)]
+    Nifti(#[from] dicewise_data::nifti::NiftiError),
     /// A figure was described inconsistently.
     #[error("cannot draw the figure: {problem}")]
     Figure {

@@ -5,8 +5,11 @@
 //!
 //! - [`Table1`]: mean DSC and ΔV of every cell, compared with full labels, as `table1.csv`, Markdown,
 //!   terminal text and a figure with a dot for every case.
+//! - [`compare_cells`]: two cells, subject by subject, with three tests.
 //! - [`roc_table`]: how well the predicted volume gives away the always-labelled group, as `roc.csv`.
 //! - [`OverlayFigure`]: slices with the contours of truth and predictions, as a PNG.
+//! - [`write_report`]: the page `report/index.html` of a folder of results, with every figure as SVG, PNG and CSV.
+//! - [`explorer_page`]: what Φ and ε teach, with sliders, on a page of its own.
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -25,21 +28,40 @@
 //! # Ok::<(), dicewise_report::ReportError>(())
 //! ```
 
+mod base64;
 mod case_score;
 mod cell;
+mod comparison;
 mod error;
 mod figure;
+mod html;
 mod output;
+mod page;
 mod roc_table;
+mod run_record;
+mod shown;
 mod table1;
 mod table1_layout;
 mod table1_text;
+mod tensorboard;
+mod training_log;
 
 pub use case_score::{CASES_HEADER, CaseScore, parse_cases, read_cases, write_cases};
 pub use cell::{Cell, CellOrder};
+pub use comparison::{Measure, PairedComparison, Tests, compare_cells};
 pub use error::ReportError;
 pub use figure::{Colour, Contour, LegendEntry, OverlayFigure, OverlayRow, Tile};
 pub use output::write_atomically;
+pub use page::{
+    ExplorerStart, Finding, Outcome, ReportOptions, explorer_page, findings, write_progress, write_report,
+};
 pub use roc_table::{RocRow, roc_table, write_roc};
+pub use run_record::{
+    Machine, RUN_RECORD, RecordedLabel, RecordedPartial, RecordedSetting, RecordedTraining, RunRecord,
+    SHOWN_FOLDER, ShownCase,
+};
+pub use shown::representative_cases;
 pub use table1::{Comparison, Table1, Table1Options, Table1Row};
 pub use table1_text::{TerminalStyle, colour_wanted};
+pub use tensorboard::EventFile;
+pub use training_log::{LogRow, METRICS_HEADER, read_metrics};

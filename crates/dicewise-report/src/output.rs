@@ -12,10 +12,16 @@ use crate::ReportError;
 /// A reader sees the old file or the new one, never a part; a failure leaves the old file as it was. The folder must
 /// exist.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
-    write_and_rename(path, bytes).map_err(|source| ReportError::Write { path: path.into(), source })
+    write_and_rename(path, bytes, true).map_err(|source| ReportError::Write { path: path.into(), source })
 }
 
-fn write_and_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// As [`write_atomically`], of a file that can be written again from others: it does not wait for the disk, which a
+/// report with a hundred figures would do for seconds.
+pub(crate) fn write_figure(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+    write_and_rename(path, bytes, false).map_err(|source| ReportError::Write { path: path.into(), source })
+}
+
+fn write_and_rename(path: &Path, bytes: &[u8], wait_for_disk: bool) -> io::Result<()> {
     static WRITES: AtomicU64 = AtomicU64::new(0);
     let name = path
         .file_name()
@@ -29,7 +35,7 @@ fn write_and_rename(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .and_then(|mut file| {
             file.write_all(bytes)?;
             // Without this a power cut may leave the new name on an empty file.
-            file.sync_all()
+            if wait_for_disk { file.sync_all() } else { Ok(()) }
         })
         .and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {

@@ -23,7 +23,7 @@ pub struct RocRow {
 }
 
 /// Volumes of the positive and of the other groups.
-type Volumes = (Vec<f64>, Vec<f64>);
+pub(crate) type Volumes = (Vec<f64>, Vec<f64>);
 
 /// AUC of telling `positive_group` (the always-labelled one in the paper) from all other groups by predicted volume.
 ///
@@ -36,6 +36,24 @@ pub fn roc_table(
     positive_group: &str,
     order: &CellOrder,
 ) -> Result<Vec<RocRow>, ReportError> {
+    let strata = volumes_by_seed(scores, positive_group)?;
+    let mut rows: Vec<RocRow> = strata
+        .into_iter()
+        .map(|((cell, label), by_seed)| {
+            // Volumes are finite, so only a seed without one of the groups has no ROC.
+            let aucs = by_seed.values().filter_map(|(p, n)| Roc::new(p, n).ok()).map(|roc| roc.auc());
+            RocRow { auc: mean(aucs), cell, label: label.into(), positive_group: positive_group.into() }
+        })
+        .collect();
+    rows.sort_by(|a, b| (order.of_cell(&a.cell), &a.label).cmp(&(order.of_cell(&b.cell), &b.label)));
+    Ok(rows)
+}
+
+/// Predicted volumes of both groups, of each cell and label, by seed.
+pub(crate) fn volumes_by_seed<'a>(
+    scores: &'a [CaseScore],
+    positive_group: &str,
+) -> Result<BTreeMap<(Cell, &'a str), BTreeMap<u64, Volumes>>, ReportError> {
     if !scores.is_empty() && scores.iter().all(|score| score.group != positive_group) {
         let found: BTreeSet<String> = scores.iter().map(|score| score.group.clone()).collect();
         let found = found.into_iter().collect();
@@ -49,16 +67,7 @@ pub fn roc_table(
         let volumes = if score.group == positive_group { positives } else { negatives };
         volumes.push(score.predicted_volume_ml);
     }
-    let mut rows: Vec<RocRow> = strata
-        .into_iter()
-        .map(|((cell, label), by_seed)| {
-            // Volumes are finite, so only a seed without one of the groups has no ROC.
-            let aucs = by_seed.values().filter_map(|(p, n)| Roc::new(p, n).ok()).map(|roc| roc.auc());
-            RocRow { auc: mean(aucs), cell, label: label.into(), positive_group: positive_group.into() }
-        })
-        .collect();
-    rows.sort_by(|a, b| (order.of_cell(&a.cell), &a.label).cmp(&(order.of_cell(&b.cell), &b.label)));
-    Ok(rows)
+    Ok(strata)
 }
 
 /// Writes `roc.csv`.

@@ -6,7 +6,8 @@ use std::path::Path;
 use dicewise_eval::{PairedDifferences, Resampling, paired_bootstrap};
 
 use crate::case_score::to_csv;
-use crate::{CaseScore, Cell, CellOrder, ReportError, write_atomically};
+use crate::comparison::{ByCase, pair_subjects};
+use crate::{CaseScore, Cell, CellOrder, Measure, ReportError, write_atomically};
 
 /// How Table 1 is computed and arranged.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub struct Table1Row {
     pub dsc_of_cases: Vec<f64>,
     /// Mean of [`Self::dsc_of_cases`].
     pub dsc_mean: Option<f64>,
+    /// Prediction − target of every case in ml, in the order of the cases' names.
+    pub volume_differences_ml: Vec<f64>,
     /// Mean of prediction − target over the cases, in ml.
     pub volume_difference_ml_mean: f64,
     /// Comparison with the full-label reference, where there is one that shares two subjects or more.
@@ -89,9 +92,6 @@ pub struct Table1 {
     pub(crate) rows: Vec<Table1Row>,
     pub(crate) options: Table1Options,
 }
-
-/// Scores of one cell, group and label by case, then by seed and fold.
-type ByCase<'a> = BTreeMap<&'a str, BTreeMap<(u64, usize), &'a CaseScore>>;
 
 impl Table1 {
     /// Tabulates the scores of an experiment.
@@ -174,17 +174,8 @@ fn reference<'a>(
 }
 
 fn compare(cell: &ByCase, name: &Cell, reference: &ByCase, resampling: Resampling) -> Option<Comparison> {
-    let mut by_subject: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
-    for (case, runs) in cell {
-        let Some(reference_runs) = reference.get(case) else { continue };
-        let paired = |(run, score): (_, &&CaseScore)| score.dsc.zip(reference_runs.get(run)?.dsc);
-        let pairs: Vec<(f64, f64)> = runs.iter().filter_map(paired).collect();
-        if let (Some(pair), Some(score)) = (mean_pair(&pairs), runs.values().next()) {
-            by_subject.entry(&score.subject).or_default().push(pair);
-        }
-    }
     let (left, right): (Vec<f64>, Vec<f64>) =
-        by_subject.values().filter_map(|pairs| mean_pair(pairs)).unzip();
+        pair_subjects(cell, reference, Measure::Dsc).into_values().unzip();
     // The scores were checked, so only too few subjects can be refused: then there is no comparison.
     let test = paired_bootstrap(&PairedDifferences::new(&left, &right).ok()?, resampling);
     Some(Comparison {
@@ -198,8 +189,10 @@ fn compare(cell: &ByCase, name: &Cell, reference: &ByCase, resampling: Resamplin
 fn row(cell: &Cell, group: &str, label: &str, by_case: &ByCase, comparison: Option<Comparison>) -> Table1Row {
     let dscs: Vec<f64> =
         by_case.values().filter_map(|runs| mean(runs.values().filter_map(|s| s.dsc))).collect();
-    let volume_differences =
-        by_case.values().filter_map(|runs| mean(runs.values().map(|score| score.volume_difference_ml)));
+    let volume_differences: Vec<f64> = by_case
+        .values()
+        .filter_map(|runs| mean(runs.values().map(|score| score.volume_difference_ml)))
+        .collect();
     Table1Row {
         cell: cell.clone(),
         group: group.into(),
@@ -207,7 +200,9 @@ fn row(cell: &Cell, group: &str, label: &str, by_case: &ByCase, comparison: Opti
         n: by_case.len(),
         dsc_mean: mean(dscs.iter().copied()),
         dsc_of_cases: dscs,
-        volume_difference_ml_mean: mean(volume_differences).expect("a stratum has at least one case"),
+        volume_difference_ml_mean: mean(volume_differences.iter().copied())
+            .expect("a stratum has at least one case"),
+        volume_differences_ml: volume_differences,
         comparison,
     }
 }
@@ -216,8 +211,4 @@ fn row(cell: &Cell, group: &str, label: &str, by_case: &ByCase, comparison: Opti
 pub(crate) fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (n, sum) = values.fold((0usize, 0.0), |(n, sum), value| (n + 1, sum + value));
     (n > 0).then(|| sum / n as f64)
-}
-
-fn mean_pair(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
-    mean(pairs.iter().map(|p| p.0)).zip(mean(pairs.iter().map(|p| p.1)))
 }

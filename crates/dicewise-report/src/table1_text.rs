@@ -80,7 +80,7 @@ impl Table1 {
 }
 
 impl<'a> Layout<'a> {
-    fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let sizes: Vec<String> =
             self.group_sizes.iter().map(|(group, n)| format!("{group} n = {n}")).collect();
         format!("Label {}, cases: {}", self.label, sizes.join(", "))
@@ -143,7 +143,7 @@ const COLUMN_GAP: &str = "  ";
 const BLOCK_GAP: &str = "    ";
 
 impl Block<'_> {
-    fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         format!("{} {}", self.metric.title(), self.group)
     }
 

@@ -1,7 +1,7 @@
 //! Normalisation → activation → convolution, the building block of the U-Net.
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
-use dicewise_kernels::{Norm, batch_statistics, conv3d, norm_act};
+use dicewise_kernels::{self as kernels, Features, Norm, conv3d, norm_act_conv3d};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore;
 
@@ -42,12 +42,12 @@ impl Block {
         Self { norm, conv: Conv::init(config, rng, device) }
     }
 
-    pub(crate) fn forward(&self, input: Tensor<5>) -> Tensor<5> {
-        let input = match &self.norm {
-            Some(norm) => norm.forward(input),
-            None => input,
-        };
-        self.conv.forward(input)
+    pub(crate) fn forward(&self, input: Features) -> Tensor<5> {
+        let (kernel, bias) = (self.conv.kernel.val(), Some(self.conv.bias.val()));
+        match &self.norm {
+            Some(norm) => norm_act_conv3d(input.clone(), norm.parameters(&input), kernel, bias, [1; 3]),
+            None => conv3d(input.into_tensor(), kernel, bias, [1; 3]),
+        }
     }
 }
 
@@ -71,10 +71,6 @@ impl Conv {
         let kernel = Tensor::from_data(TensorData::new(weights, shape), device);
         let bias = Tensor::zeros([config.out_channels], device);
         Self { kernel: Param::from_tensor(kernel), bias: Param::from_tensor(bias) }
-    }
-
-    fn forward(&self, input: Tensor<5>) -> Tensor<5> {
-        conv3d(input, self.kernel.val(), Some(self.bias.val()), [1, 1, 1])
     }
 }
 
@@ -133,26 +129,33 @@ impl NormAct {
         }
     }
 
-    fn forward(&self, input: Tensor<5>) -> Tensor<5> {
+    /// What to normalise and activate `input` with.
+    fn parameters(&self, input: &Features) -> kernels::NormAct {
         let slope = match &self.slope {
             Some(slope) => slope.val(),
             None => Tensor::from_floats([LEAKY_SLOPE], &self.gamma.val().device()),
         };
         let norm = match &self.running {
             None => Norm::Instance,
-            Some(running) if input.device().is_autodiff() => {
-                running.update(&input);
-                Norm::Batch
+            Some(running) if self.gamma.val().device().is_autodiff() => {
+                let (mean, variance) = input.batch_statistics();
+                running.update([mean.clone(), variance.clone()]);
+                Norm::Measured { mean, variance }
             }
             Some(running) => Norm::Fixed { mean: running.mean.value(), variance: running.variance.value() },
         };
-        norm_act(input, self.gamma.val(), self.beta.val(), slope, norm, NORM_EPSILON)
+        kernels::NormAct {
+            gamma: self.gamma.val(),
+            beta: self.beta.val(),
+            slope,
+            norm,
+            epsilon: NORM_EPSILON,
+        }
     }
 }
 
 impl Running {
-    fn update(&self, input: &Tensor<5>) {
-        let (mean, variance) = batch_statistics(input);
+    fn update(&self, [mean, variance]: [Tensor<1>; 2]) {
         for (state, new) in [(&self.mean, mean), (&self.variance, variance)] {
             let old = state.value_sync().to_device(&new.device());
             state.update((old * BATCH_MOMENTUM + new * (1.0 - BATCH_MOMENTUM)).detach());

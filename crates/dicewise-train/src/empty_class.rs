@@ -1,5 +1,8 @@
 //! Noticing that a network has stopped predicting a class.
 use dicewise::DiceSums;
+use serde::{Deserialize, Serialize};
+
+use crate::exact;
 
 /// Iterations looked back over.
 const WINDOW: usize = 50;
@@ -20,14 +23,19 @@ pub struct EmptyClass {
     pub target: f64,
 }
 
-/// Adds up Σp and Σy per class over windows of iterations.
-#[derive(Default)]
+/// Adds up Σp and Σy per class over windows of iterations. Saved in checkpoints, so that an interruption neither delays
+/// a warning nor repeats it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct EmptyClassDetector {
+    #[serde(with = "exact::list")]
     predicted: Vec<f64>,
+    #[serde(with = "exact::list")]
     target: Vec<f64>,
     samples: usize,
     iterations: usize,
     warned: Vec<bool>,
+    /// Given out after every iteration, before anything is saved.
+    #[serde(skip)]
     pending: Vec<EmptyClass>,
 }
 

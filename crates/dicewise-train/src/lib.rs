@@ -8,6 +8,8 @@ mod block;
 pub mod checkpoint;
 mod empty_class;
 mod error;
+mod exact;
+mod lesson;
 mod optimizer;
 mod parameters;
 mod predict;
@@ -17,6 +19,7 @@ mod unet;
 
 pub use empty_class::EmptyClass;
 pub use error::TrainError;
+pub use lesson::Lesson;
 pub use optimizer::{Adam, kernel_square_sum};
 pub use parameters::count_trainable;
 pub use predict::{Channels, OutputActivation, predict};

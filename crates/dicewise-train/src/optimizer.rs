@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::{Tensor, TensorData};
+pub(crate) use dicewise_kernels::Moments;
+use dicewise_kernels::adam_step;
 
 use crate::parameters::Path;
 
@@ -29,20 +31,19 @@ pub struct Adam {
     pub(crate) step: u64,
     /// Weight of Σ w² over convolution kernels in the loss.
     l2: f64,
+    /// The two running moments of each parameter, flattened.
     pub(crate) moments: BTreeMap<String, Moments>,
-}
-
-/// The two running moments of one parameter, flattened.
-#[derive(Clone, Debug)]
-pub(crate) struct Moments {
-    pub(crate) first: Tensor<1>,
-    pub(crate) second: Tensor<1>,
 }
 
 impl Adam {
     /// A fresh optimiser; `l2` weighs Σ w² over convolution kernels (biases are left out).
     pub fn new(l2: f64) -> Self {
         Self { step: 0, l2, moments: BTreeMap::new() }
+    }
+
+    /// An optimiser as it was saved.
+    pub(crate) fn restored(l2: f64, step: u64, moments: BTreeMap<String, Moments>) -> Self {
+        Self { step, l2, moments }
     }
 
     /// The module after one step.
@@ -81,21 +82,15 @@ impl ModuleMapper for Stepper<'_> {
         let weights = tensor.inner();
         let shape = weights.shape();
         let count = [shape.num_elements()];
-        let flat: Tensor<1> = weights.reshape(count);
-        let mut g: Tensor<1> = gradient.reshape(count);
-        if l2 > 0.0 {
-            g = g + flat.clone() * (2.0 * l2);
-        }
-        let (first, second) = match moments {
-            Some(m) => (
-                m.first * BETA_1 + g.clone() * (1.0 - BETA_1),
-                m.second * BETA_2 + g.square() * (1.0 - BETA_2),
-            ),
-            None => (g.clone() * (1.0 - BETA_1), g.square() * (1.0 - BETA_2)),
+        let step = dicewise_kernels::Adam {
+            betas: [BETA_1, BETA_2],
+            rate: self.rate,
+            epsilon: EPSILON,
+            decay: 2.0 * l2,
         };
-        let update = first.clone() / (second.clone().sqrt() + EPSILON) * self.rate;
-        self.adam.moments.insert(name, Moments { first, second });
-        let weights = Tensor::from_inner((flat - update).reshape(shape)).require_grad();
+        let (weights, moments) = adam_step(&step, weights.reshape(count), gradient.reshape(count), moments);
+        self.adam.moments.insert(name, moments);
+        let weights = Tensor::from_inner(weights.reshape(shape)).require_grad();
         Param::from_mapped_value(id, weights, mapper)
     }
 }

@@ -1,6 +1,8 @@
 //! The learning rate over a training, and when to stop.
 use serde::{Deserialize, Serialize};
 
+use crate::exact;
+
 /// How the learning rate changes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -26,7 +28,9 @@ pub enum Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ScheduleState {
     /// Current factor on the initial rate (plateau only).
+    #[serde(with = "exact::number")]
     scale: f64,
+    #[serde(with = "exact::option")]
     best: Option<f64>,
     since_best: usize,
     since_drop: usize,

@@ -1,5 +1,6 @@
 //! The training loop.
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::module::Module;
@@ -9,9 +10,10 @@ use dicewise::{DiceError, DiceLoss, Presence};
 use dicewise_burn::{DiceValue, SoftDiceLoss};
 use dicewise_data::seed::{Purpose, shuffle, stream};
 
-use crate::checkpoint::{self, Progress};
-use crate::empty_class::{EmptyClass, EmptyClassDetector};
+use crate::checkpoint::{self, CheckpointError, Progress};
+use crate::empty_class::EmptyClass;
 use crate::error::TrainError;
+use crate::lesson::Lesson;
 use crate::optimizer::{Adam, kernel_square_sum};
 use crate::predict::OutputActivation;
 use crate::schedule::Schedule;
@@ -64,6 +66,8 @@ pub struct TrainingConfig {
     pub validate_every: usize,
     /// Where to save the training, and after how many iterations each time; 0 is only at the end.
     pub checkpoint: Option<(PathBuf, usize)>,
+    /// Where the checkpoint before that one is kept, for the case that it is damaged.
+    pub previous_checkpoint: Option<PathBuf>,
     /// Where to save the training with the lowest validation loss.
     pub best_checkpoint: Option<PathBuf>,
     /// Identifies the configuration in checkpoints.
@@ -81,6 +85,8 @@ pub struct Step {
     pub learning_rate: f64,
     /// Loss on the validation cases, L2 penalty included, if this iteration validated.
     pub validation_loss: Option<f64>,
+    /// What the batch's maps were taught.
+    pub lesson: Lesson,
 }
 
 /// Follows a training.
@@ -89,6 +95,10 @@ pub trait Observer {
     fn step(&mut self, step: &Step);
     /// A class is predicted empty everywhere although the truth has it.
     fn empty_class(&mut self, warning: &EmptyClass);
+    /// Whether the training should be saved and interrupted, as by the stop flag. Asked after each iteration.
+    fn gives_up(&self) -> bool {
+        false
+    }
 }
 
 /// How a call of [`Trainer::run`] ended.
@@ -96,17 +106,23 @@ pub trait Observer {
 pub enum Outcome {
     /// All iterations done, or stopped early by the schedule.
     Finished,
-    /// The stop flag was raised; the checkpoint, if any, holds everything needed to go on.
+    /// The stop flag was raised, or the observer gave up; the checkpoint, if any, holds everything needed to go on.
     Interrupted,
 }
+
+const ALWAYS: &str = "only the optimiser takes the network, and puts it back";
 
 /// A network in training.
 pub struct Trainer {
     config: TrainingConfig,
     device: Device,
-    network: UNet,
+    /// Absent only while the optimiser changes it: a second handle would make it copy all weights.
+    network: Option<UNet>,
     adam: Adam,
     progress: Progress,
+    /// The iteration that the checkpoint on the disk is of, if it is known to be whole.
+    saved: Option<usize>,
+    passed_over: Vec<CheckpointError>,
 }
 
 impl Trainer {
@@ -114,26 +130,41 @@ impl Trainer {
     pub fn new(config: TrainingConfig, network: UNet, device: Device) -> Self {
         let adam = Adam::new(config.l2);
         let progress = Progress { config: config.fingerprint.clone(), ..Progress::default() };
-        Self { config, device, network, adam, progress }
+        Self { config, device, network: Some(network), adam, progress, saved: None, passed_over: Vec::new() }
     }
 
-    /// Goes on from the checkpoint of `config`, if there is one; otherwise starts with `network`.
+    /// Goes on from the checkpoint of `config`, or if that is damaged or gone from the one before; if there is neither,
+    /// starts with `network`.
     ///
     /// # Errors
-    /// If there is a checkpoint that cannot be read or belongs to another configuration.
+    /// If a checkpoint cannot be read or belongs to another configuration, or if there are damaged ones only.
     pub fn resume(config: TrainingConfig, network: UNet, device: Device) -> Result<Self, TrainError> {
         let mut trainer = Self::new(config, network, device);
-        let path = trainer.config.checkpoint.as_ref().map(|(path, _)| path.clone());
-        if let Some(path) = path.filter(|path| path.exists()) {
-            let (network, adam, progress) = checkpoint::load(
-                &path,
-                trainer.network,
-                trainer.config.l2,
-                Some(&trainer.config.fingerprint),
-            )?;
-            trainer = Self { network, adam, progress, ..trainer };
+        let latest = trainer.config.checkpoint.as_ref().map(|(path, _)| path.clone());
+        let previous = trainer.config.previous_checkpoint.clone().filter(|_| latest.is_some());
+        for path in latest.iter().chain(&previous) {
+            let (network, l2) = (trainer.network.clone().expect(ALWAYS), trainer.config.l2);
+            match checkpoint::load(path, network, l2, Some(&trainer.config.fingerprint)) {
+                Ok((network, adam, progress)) => {
+                    let saved = (Some(path) == latest.as_ref()).then_some(progress.iteration);
+                    return Ok(Self { network: Some(network), adam, progress, saved, ..trainer });
+                }
+                Err(CheckpointError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                Err(error @ CheckpointError::Damaged { .. }) => trainer.passed_over.push(error),
+                Err(error) => return Err(error.into()),
+            }
         }
-        Ok(trainer)
+        // Starting over would throw away what a repair of a file could bring back.
+        let error = trainer.passed_over.into_iter().reduce(CheckpointError::and_the_one_before);
+        match error {
+            Some(error) => Err(error.into()),
+            None => Ok(Self { passed_over: Vec::new(), ..trainer }),
+        }
+    }
+
+    /// Why checkpoints were not resumed from that are later than the one that was.
+    pub fn passed_over(&self) -> &[CheckpointError] {
+        &self.passed_over
     }
 
     /// Iterations done so far.
@@ -143,7 +174,11 @@ impl Trainer {
 
     /// The network, ready to predict.
     pub fn network(&self) -> UNet {
-        self.network.valid()
+        self.present().valid()
+    }
+
+    fn present(&self) -> &UNet {
+        self.network.as_ref().expect(ALWAYS)
     }
 
     /// Trains until done or until `stop` is raised.
@@ -160,15 +195,13 @@ impl Trainer {
         if training.cases() == 0 {
             return Err(TrainError::NoTrainingCases);
         }
-        let mut detector = EmptyClassDetector::default();
-        let latest = self.config.checkpoint.as_ref().map(|(path, _)| path.clone());
         while self.progress.iteration < self.config.iterations && !self.progress.stopped {
-            if stop.load(Ordering::Relaxed) {
-                self.save(latest.as_deref())?;
+            if stop.load(Ordering::Relaxed) || observer.gives_up() {
+                self.save()?;
                 return Ok(Outcome::Interrupted);
             }
-            let mut step = self.step(training, &mut detector)?;
-            while let Some(warning) = detector.take() {
+            let mut step = self.step(training)?;
+            while let Some(warning) = self.progress.empty_class.take() {
                 observer.empty_class(&warning);
             }
             let every = self.config.validate_every;
@@ -177,32 +210,40 @@ impl Trainer {
                 step.validation_loss = Some(loss);
                 if self.progress.best_validation.is_none_or(|best| loss < best) {
                     self.progress.best_validation = Some(loss);
-                    self.save(self.config.best_checkpoint.as_deref())?;
+                    if let Some(path) = &self.config.best_checkpoint {
+                        checkpoint::save(path, &self.network, &self.adam, &self.progress)?;
+                    }
                 }
                 self.progress.stopped = self.config.schedule.observe(&mut self.progress.schedule, loss);
             }
             observer.step(&step);
             if self.config.checkpoint.as_ref().is_some_and(|&(_, every)| step.iteration.is_multiple_of(every))
             {
-                self.save(latest.as_deref())?;
+                self.save()?;
             }
         }
-        self.save(latest.as_deref())?;
+        self.save()?;
         Ok(Outcome::Finished)
     }
 
-    fn save(&self, path: Option<&Path>) -> Result<(), TrainError> {
-        if let Some(path) = path {
-            checkpoint::save(path, &self.network, &self.adam, &self.progress)?;
+    /// Saves the training, unless it is on the disk already.
+    fn save(&mut self) -> Result<(), TrainError> {
+        let Some((latest, _)) = self.config.checkpoint.as_ref() else { return Ok(()) };
+        if self.saved == Some(self.progress.iteration) {
+            return Ok(());
         }
+        // A file that is not known to be whole must not take the place of one that may be.
+        match self.config.previous_checkpoint.as_ref().filter(|_| self.saved.is_some()) {
+            Some(previous) => {
+                checkpoint::save_keeping(latest, previous, self.present(), &self.adam, &self.progress)?;
+            }
+            None => checkpoint::save(latest, self.present(), &self.adam, &self.progress)?,
+        }
+        self.saved = Some(self.progress.iteration);
         Ok(())
     }
 
-    fn step(
-        &mut self,
-        training: &dyn SampleSource,
-        detector: &mut EmptyClassDetector,
-    ) -> Result<Step, TrainError> {
+    fn step(&mut self, training: &dyn SampleSource) -> Result<Step, TrainError> {
         let iteration = self.progress.iteration;
         let samples: Vec<Sample> = (0..self.config.batch_size)
             .map(|slot| {
@@ -216,19 +257,26 @@ impl Trainer {
             _ => &self.config.loss,
         };
         let batch = Batch::new(&samples, training.shape(), &self.device);
+        let presence = batch.presence.clone();
         let value = batch
-            .loss(&self.network, self.config.output, loss)
+            .loss(self.present(), self.config.output, loss)
             .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
         if !value.loss.is_finite() {
             return Err(TrainError::NonFiniteLoss { iteration: iteration + 1, value: value.loss });
         }
-        detector.observe(iteration + 1, &value.sums);
-        let gradients = GradientsParams::from_grads(value.tensor.backward(), &self.network);
+        self.progress.empty_class.observe(iteration + 1, &value.sums);
+        // Scalar mathematics on B·C numbers: the voxels are not read again.
+        let terms = loss
+            .terms(&value.sums, Some(&presence))
+            .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
+        let first = usize::from(self.config.output == OutputActivation::Softmax);
+        let lesson = Lesson::of(&value.sums, &terms, first);
+        let gradients = GradientsParams::from_grads(value.tensor.backward(), self.present());
         let factor = self.config.schedule.factor(&self.progress.schedule, iteration, self.config.iterations);
         let learning_rate = self.config.learning_rate * factor;
-        self.network = self.adam.step(learning_rate, self.network.clone(), gradients);
+        self.network = self.network.take().map(|network| self.adam.step(learning_rate, network, gradients));
         self.progress.iteration += 1;
-        Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None })
+        Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None, lesson })
     }
 
     /// The order of the cases in an epoch: a fresh permutation, a function of seed and epoch alone.
@@ -242,7 +290,7 @@ impl Trainer {
     /// authors monitored.
     fn validate(&self, validation: &dyn SampleSource) -> Result<f64, TrainError> {
         let device = self.device.clone().inner();
-        let network = self.network.valid();
+        let network = self.network();
         let cases: Vec<usize> = (0..validation.cases()).collect();
         let mut total = 0.0;
         for chunk in cases.chunks(self.config.batch_size) {

@@ -1,7 +1,7 @@
 //! The 3-D U-Net of the paper, as one configurable module.
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
-use dicewise_kernels::{concat_channels, max_pool3d, upsample_nearest3d};
+use dicewise_kernels::{Features, max_pool3d};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
@@ -146,8 +146,8 @@ struct Pair {
 }
 
 impl Pair {
-    fn forward(&self, input: Tensor<5>) -> Tensor<5> {
-        self.second.forward(self.first.forward(input))
+    fn forward(&self, input: Features) -> Tensor<5> {
+        self.second.forward(Features::One(self.first.forward(input)))
     }
 }
 
@@ -173,17 +173,16 @@ impl UNet {
         let mut x = input;
         let mut skips = Vec::new();
         for (level, window) in self.encoder.iter().zip(&self.pooling) {
-            let skip = level.forward(x);
+            let skip = level.forward(Features::One(x));
             x = max_pool3d(skip.clone(), *window);
             skips.push(skip);
         }
-        x = self.bottom.forward(x);
+        x = self.bottom.forward(Features::One(x));
         for (level, window) in self.decoder.iter().zip(self.pooling.iter().rev()) {
-            let up = upsample_nearest3d(x, *window);
-            let skip = skips.pop().expect("one skip for each decoder level");
-            x = level.forward(concat_channels(vec![skip, up]));
+            let fine = skips.pop().expect("one skip for each decoder level");
+            x = level.forward(Features::Joined { fine, coarse: x, factor: *window });
         }
-        self.head.forward(x)
+        self.head.forward(Features::One(x))
     }
 
     /// Sets the output bias, e.g. to the logits of the class prior, so that training starts from

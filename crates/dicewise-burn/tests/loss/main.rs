@@ -1,6 +1,8 @@
 //! [`SoftDiceLoss`](dicewise_burn::SoftDiceLoss) against the oracle's loops and against Burn's own differentiation of
 //! Eq. 3, on the fused path (f32 on the CPU) and on the path of every other backend (taken by f64 tensors).
 
+/// Input that no loss should be given, and input that is legal and extreme.
+mod adversarial;
 /// The hand-written backward against automatic differentiation of a plain formulation.
 mod against_autodiff;
 /// The loss and its derivative against the literal loops, for every Φ, ε, weighting and treatment.

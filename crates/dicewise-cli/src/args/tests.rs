@@ -41,7 +41,7 @@ fn scientific_choices_have_no_default() {
 
 #[test]
 fn seeds_and_triples_are_lists_with_commas() {
-    let Ok(Args { command: Command::Run(run) }) = parse("dicewise run x.toml --seed 0,1 --seed 5") else {
+    let Ok(Args { command: Command::Run(run), .. }) = parse("dicewise run x.toml --seed 0,1 --seed 5") else {
         panic!("not accepted")
     };
     assert_eq!((run.seeds, run.jobs, run.device.device.as_str()), (vec![0, 1, 5], 1, "cpu"));

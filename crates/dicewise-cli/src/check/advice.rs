@@ -1,10 +1,11 @@
 //! What missing and empty labels mean for the choice of the loss.
 use super::label_size::LabelSizes;
+use super::looks_missing::LooksMissing;
 
 /// The advice for a dataset, one point each.
-pub(super) fn of(labels: &[LabelSizes<'_>]) -> Vec<String> {
+pub(super) fn of(labels: &[LabelSizes<'_>], suspects: &[LooksMissing<'_>]) -> Vec<String> {
     let foreground = || labels.iter().filter(|label| label.summary.label.value != 0);
-    let mut advice: Vec<String> = foreground().flat_map(empty_groups).collect();
+    let mut advice: Vec<String> = suspects.iter().map(ToString::to_string).collect();
     let missing: usize = foreground().map(|label| label.missing).sum();
     let empty: usize = foreground().map(|label| label.summary.empty).sum();
     // Without a label map nothing is known, and nothing can be advised.
@@ -44,26 +45,6 @@ pub(super) fn of(labels: &[LabelSizes<'_>]) -> Vec<String> {
         ));
     }
     advice
-}
-
-/// A label that a whole group lacks, while another group has it, was probably not drawn there.
-fn empty_groups(label: &LabelSizes<'_>) -> Vec<String> {
-    let all_empty = |count: &super::label_size::GroupCount| count.annotated == count.empty;
-    if label.groups.values().all(all_empty) {
-        return Vec::new();
-    }
-    let name = &label.summary.label.name;
-    label
-        .groups
-        .iter()
-        .filter(|(_, count)| all_empty(count) && count.annotated > 1)
-        .map(|(group, count)| {
-            format!(
-                "Label {name} is empty in all {} cases of group {group} and not in the others: was it drawn there?",
-                count.annotated
-            )
-        })
-        .collect()
 }
 
 fn maps(count: usize, state: &str) -> String {

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use dicewise_data::check::{CaseSummary, LabelSize, Severity};
 
 use super::label_size::{LabelSizes, Spread};
+use super::recommendation::Recommendation;
 use super::{Finding, Findings};
 use crate::table::Table;
 
@@ -27,6 +28,29 @@ pub(super) fn of(findings: &Findings<'_>) -> String {
         for advice in &findings.advice {
             let _ = writeln!(text, "  {advice}");
         }
+    }
+    text.push_str(&declaration(&findings.presence_csv));
+    if let Some(recommendation) = &findings.recommendation {
+        let Recommendation { reason, .. } = recommendation;
+        let _ = write!(text, "\nRecommended: {}\n  because {reason}\n", recommendation.flags());
+    }
+    text
+}
+
+/// Lines of a declaration that are shown; JSON has all.
+const SHOWN_LINES: usize = 8;
+
+fn declaration(lines: &[String]) -> String {
+    let mut text = String::new();
+    if lines.is_empty() {
+        return text;
+    }
+    let _ = write!(text, "\nIf these labels were not drawn, declare them missing in presence.csv\n");
+    for line in lines.iter().take(SHOWN_LINES) {
+        let _ = writeln!(text, "  {line}");
+    }
+    if lines.len() > SHOWN_LINES {
+        let _ = writeln!(text, "  … and {} lines more, which --json prints", lines.len() - SHOWN_LINES);
     }
     text
 }

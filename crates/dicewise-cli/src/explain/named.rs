@@ -8,7 +8,7 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 /// The small ε of the paper's settings.
-const EPSILON_TINY: f64 = 1e-7;
+pub(super) const EPSILON_TINY: f64 = 1e-7;
 /// How alike two words have to be for one to be meant by the other; clap takes the same.
 const ALIKE: f64 = 0.7;
 
@@ -71,6 +71,12 @@ fn loss(setting: &Setting, scenario: &Scenario) -> Result<DiceLoss, DiceError> {
         sizes.insert(0, scenario.shape().voxels() as f64 - object * labels.len() as f64);
     }
     setting.dice_loss(&Target { activation, labels }, &sizes)
+}
+
+/// Φ of a setting, in the loss's own type.
+pub(super) fn symbol(setting: &Setting) -> dicewise::Partition {
+    let same = |partition: &dicewise::Partition| partition.symbol() == setting.partition.symbol();
+    dicewise::Partition::ALL.into_iter().find(same).expect("both crates name the paper's four partitions")
 }
 
 fn names() -> impl Iterator<Item = &'static str> {

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::dataset::{Dataset, contents};
-use crate::program::{Outcome, dicewise};
+use crate::program::{Outcome, dicewise, dicewise_with};
 
 fn check(folder: &Path) -> Outcome {
     dicewise(["check".as_ref(), folder.as_os_str()])
@@ -32,7 +32,7 @@ fn a_missing_label_is_told_from_an_empty_one() {
     let dataset = Dataset::new()
         .case("a", &[(1, 10), (2, 4)])
         .case("b", &[(1, 10)])
-        .case("c", &[(1, 10)])
+        .case("c", &[(1, 11)])
         .presence("case,big,small\nb,annotated,missing\n");
     let outcome = check(dataset.path()).exits_with(0);
     assert_eq!(outcome.row(&["b"]).last().unwrap(), "missing");
@@ -149,4 +149,63 @@ fn a_presence_file_with_another_word_exits_with_2_and_its_line() {
         "label small of case a is \"absent\"",
         "accepted: annotated, missing",
     ]);
+}
+
+/// Site B numbers its cases for itself and never drew the small structure.
+#[test]
+fn a_label_that_a_site_lacks_looks_missing_and_the_declaration_is_spelled_out() {
+    let sites = || {
+        let cases = [("A_001", 4), ("A_002", 3), ("B_003", 0), ("B_004", 0)];
+        cases
+            .into_iter()
+            .zip(10..)
+            .fold(Dataset::new(), |dataset, ((case, small), big)| dataset.case(case, &[(1, big), (2, small)]))
+    };
+    let dataset = sites();
+    let outcome = check(dataset.path()).exits_with(0);
+    for words in [
+        "Label small is empty in all 2 cases of site B (by name) and not in the others: was it drawn there?",
+        "If these labels were not drawn, declare them missing in presence.csv",
+        "  case,big,small\n  B_003,annotated,missing\n  B_004,annotated,missing\n",
+        "Recommended: --partition BI --epsilon 1e-7 --missing leaf --batch-size 2",
+        "declare first what was not drawn",
+    ] {
+        assert!(outcome.stdout.contains(words), "{words:?} is not in\n{}", outcome.stdout);
+    }
+    let json = dicewise(["check", "--json", dataset.path().to_str().unwrap()]).exits_with(0).json();
+    assert_eq!(json["looks_missing"][0]["label"], "small");
+    assert_eq!(json["looks_missing"][0]["site"], "B");
+    assert_eq!(json["looks_missing"][0]["cases"], serde_json::json!(["B_003", "B_004"]));
+    assert_eq!(json["recommendation"]["missing"], "leaf");
+
+    // Following the advice settles it.
+    let lines = json["presence_csv"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+    let declared = sites().presence(&lines.collect::<Vec<_>>().join("\n"));
+    let outcome = check(declared.path()).exits_with(0);
+    assert!(!outcome.stdout.contains("was it drawn there"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("--missing leaf"), "{}", outcome.stdout);
+}
+
+#[test]
+fn the_recommendation_says_why() {
+    let none = check(Dataset::new().case("a", &[(1, 10), (2, 4)]).case("b", &[(1, 9), (2, 3)]).path());
+    assert!(none.stdout.contains("--missing as-empty"), "{}", none.stdout);
+    assert!(none.stdout.contains("because nothing is missing"), "{}", none.stdout);
+    let empty = check(Dataset::new().case("a", &[(1, 10), (2, 4)]).case("b", &[(1, 9)]).path());
+    assert!(empty.stdout.contains("so the empty maps are true"), "{}", empty.stdout);
+    let nothing = check(Dataset::new().case("a", &[]).case("b", &[]).path());
+    assert!(!nothing.stdout.contains("Recommended"), "{}", nothing.stdout);
+}
+
+#[test]
+fn the_voxel_budget_is_a_flag_and_a_variable() {
+    let dataset = Dataset::new().case("a", &[(1, 10), (2, 2)]);
+    let path = dataset.path().to_str().unwrap();
+    let small = dicewise(["check", path, "--max-voxels", "119"]).exits_with(1);
+    for words in ["120 voxels are more than the budget of 119", "raise --max-voxels or DICEWISE_MAX_VOXELS"] {
+        assert!(small.stdout.contains(words), "{words:?} is not in\n{}", small.stdout);
+    }
+    dicewise(["--max-voxels", "120", "check", path]).exits_with(0);
+    dicewise_with("DICEWISE_MAX_VOXELS", "119", ["check", path]).exits_with(1);
+    dicewise_with("DICEWISE_MAX_VOXELS", "many", ["check", path]).is_refused_with(&["many", "--max-voxels"]);
 }

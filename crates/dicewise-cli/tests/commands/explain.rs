@@ -74,3 +74,18 @@ fn an_unknown_name_is_answered_with_the_nearest_and_all_accepted() {
         .is_refused_with(&["--object 5 in each of 999 classes", "--voxels 4096"]);
     explain("").is_refused_with(&["Usage"]);
 }
+
+#[test]
+fn the_explorer_is_a_file_with_its_sliders_at_what_was_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("explorer.html");
+    let path = file.to_str().unwrap();
+    explain(&format!("--html {path}")).exits_with(0);
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.contains("explorer-form") && page.contains("\"preset\":\"monai-default\""));
+    explain(&format!("--partition BI --epsilon 0.25 --batch-size 7 --html {path}")).exits_with(0);
+    let page = std::fs::read_to_string(&file).unwrap();
+    assert!(page.contains("\"preset\":\"custom\"") && page.contains("\"partition\":2"), "Φ");
+    assert!(page.contains("\"epsilon\":0.25") && page.contains("\"batch\":7"), "ε and B");
+    explain("--html no/such/folder/explorer.html").is_refused_with(&["no/such/folder"]);
+}

@@ -10,7 +10,20 @@ pub(crate) struct Outcome {
 }
 
 pub(crate) fn dicewise<S: AsRef<OsStr>>(args: impl IntoIterator<Item = S>) -> Outcome {
-    let output = assert_cmd::cargo::cargo_bin_cmd!("dicewise").args(args).output().unwrap();
+    outcome(assert_cmd::cargo::cargo_bin_cmd!("dicewise").args(args))
+}
+
+/// With one more variable in its environment.
+pub(crate) fn dicewise_with<S: AsRef<OsStr>>(
+    name: &str,
+    value: &str,
+    args: impl IntoIterator<Item = S>,
+) -> Outcome {
+    outcome(assert_cmd::cargo::cargo_bin_cmd!("dicewise").env(name, value).args(args))
+}
+
+fn outcome(command: &mut assert_cmd::Command) -> Outcome {
+    let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).expect("text is UTF-8");
     Outcome {
         code: output.status.code().expect("the program ends by itself"),

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use crate::program::{Outcome, dicewise};
 
 /// Two cells of a few iterations on a small phantom.
-const EXPERIMENT: &str = r#"
+pub(crate) const EXPERIMENT: &str = r#"
 name = "small"
 seeds = [3]
 data = { phantom = "tumour", phantom_cases = { HGG = 6, LGG = 6 }, phantom_shape = [8, 8, 8] }
@@ -22,24 +22,24 @@ cells = [
 ]
 "#;
 
-struct Experiment {
+pub(crate) struct Experiment {
     folder: TempDir,
-    file: PathBuf,
+    pub(crate) file: PathBuf,
 }
 
 impl Experiment {
-    fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("small.toml");
         fs::write(&file, text).unwrap();
         Self { folder, file }
     }
 
-    fn out(&self, name: &str) -> PathBuf {
+    pub(crate) fn out(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn run(&self, out: &Path, more: &[&str]) -> Outcome {
+    pub(crate) fn run(&self, out: &Path, more: &[&str]) -> Outcome {
         let start = ["run".as_ref(), self.file.as_os_str(), "--out".as_ref(), out.as_os_str()];
         dicewise(start.into_iter().chain(more.iter().map(|flag| (*flag).as_ref())))
     }
@@ -67,15 +67,52 @@ fn a_run_writes_the_tables_that_other_tools_read() {
     assert_eq!(first_line(&out.join("roc.csv")), "labelling,setting,batch_size,label,positive_group,auc");
     // 2 cells × 2 of 3 folds × 4 held-out cases, and the header.
     assert_eq!(fs::read_to_string(out.join("cases.csv")).unwrap().lines().count(), 1 + 2 * 2 * 4);
-    for file in ["table1.md", "overlay.png", "dsc_tumour.png"] {
+    for file in
+        ["table1.md", "overlay.png", "dsc_tumour.png", "run.json", "report/index.html", "report/viewer.html"]
+    {
         assert!(out.join(file).is_file(), "{file} is missing");
     }
     let cell = out.join("partial-BI-b2-seed3").join("fold_2");
-    for file in ["config.toml", "checkpoint_final.safetensors", "metrics.csv", "cases.csv"] {
+    for file in ["config.toml", "checkpoint_final.safetensors", "metrics.csv", "cases.csv", "progress.png"] {
         assert!(cell.join(file).is_file(), "{file} of a cell is missing");
     }
     assert_eq!(fs::read_to_string(cell.join("metrics.csv")).unwrap().lines().count(), 1 + 6);
     assert_eq!(fs::read_dir(cell.join("validation")).unwrap().count(), 4);
+}
+
+#[test]
+fn a_report_is_written_again_from_the_results() {
+    let experiment = Experiment::new(EXPERIMENT);
+    let out = experiment.out("results");
+    experiment.run(&out, &[]).exits_with(0);
+    let page = out.join("report").join("index.html");
+    let first = fs::read(&page).unwrap();
+    fs::remove_dir_all(out.join("report")).unwrap();
+    let said = dicewise(["report".as_ref(), out.as_os_str()]).exits_with(0);
+    assert!(said.stdout.contains("index.html"), "{}", said.stdout);
+    assert!(fs::read(&page).unwrap() == first, "the page changed");
+    fs::remove_file(out.join("run.json")).unwrap();
+    dicewise(["report".as_ref(), out.as_os_str()]).is_refused_with(&["run.json"]);
+}
+
+#[test]
+fn every_iteration_says_what_maps_were_taught() {
+    let experiment = Experiment::new(EXPERIMENT);
+    let out = experiment.out("results");
+    experiment.run(&out, &[]).exits_with(0);
+    let rows = |cell: &str| -> Vec<Vec<String>> {
+        let text = fs::read_to_string(out.join(cell).join("fold_0").join("metrics.csv")).unwrap();
+        assert!(
+            text.starts_with("iteration,learning_rate,loss,validation_loss,push_empty,push_present"),
+            "{text}"
+        );
+        text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+    };
+    // With full labels every map has its tumour: nothing is said about empty ones.
+    let full = rows("full-I-b2-seed3");
+    assert!(full.iter().all(|row| row[4].is_empty() && row[5].parse::<f64>().unwrap() > 0.0), "{full:?}");
+    let partial = rows("partial-BI-b2-seed3");
+    assert!(partial.iter().any(|row| row[4].parse::<f64>().is_ok_and(|push| push > 0.0)), "{partial:?}");
 }
 
 #[test]

@@ -2,10 +2,12 @@
 //!
 //! [`check`] returns a [`CheckReport`] and prints nothing. Cases are read in parallel, each dropped once it is counted.
 
+mod description;
+mod mirrored;
 mod report;
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rayon::prelude::*;
@@ -14,7 +16,7 @@ pub use report::{CaseSummary, CheckReport, Defect, LabelSize, LabelSummary, Seve
 use crate::dataset::{Case, CaseError, CaseFiles, Dataset, Label, LoadedCase};
 use crate::nifti::{NiftiWarning, NonFinite, Reader};
 use crate::presence::Presence;
-use crate::volume::Image;
+use crate::volume::{Image, LabelMap};
 
 /// How far a check has come.
 #[derive(Clone, Copy, Debug)]
@@ -49,19 +51,22 @@ pub fn check(dataset: &Dataset, presence: &Presence, progress: impl Fn(Progress<
         layout: dataset.layout,
         labels: Vec::new(),
         cases: Vec::new(),
-        defects: Vec::new(),
+        defects: description::defects(dataset),
     };
-    let mut same_image: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    let (mut images, mut label_maps) = (Duplicates::default(), Duplicates::default());
     for examined in read {
         report.defects.extend(examined.defects);
         if let Some((summary, content)) = examined.summary {
-            same_image.entry(content).or_default().push(summary.id.clone());
+            images.add(content.image, &summary.id);
+            content.labels.into_iter().for_each(|labels| label_maps.add(labels, &summary.id));
             report.cases.push(summary);
         }
     }
-    let mut duplicates: Vec<_> = same_image.into_values().filter(|cases| cases.len() > 1).collect();
-    duplicates.sort();
-    report.defects.extend(duplicates.into_iter().map(|cases| Defect::DuplicateImages { cases }));
+    let images = images.found();
+    // Two copies of a case are one defect.
+    let label_maps: Vec<_> = label_maps.found().into_iter().filter(|cases| !images.contains(cases)).collect();
+    report.defects.extend(images.into_iter().map(|cases| Defect::DuplicateImages { cases }));
+    report.defects.extend(label_maps.into_iter().map(|cases| Defect::DuplicateLabels { cases }));
     for (index, label) in dataset.labels.iter().enumerate() {
         let sizes: Vec<LabelSize> =
             report.cases.iter().filter_map(|case| Some(case.labels.as_ref()?[index])).collect();
@@ -74,10 +79,34 @@ pub fn check(dataset: &Dataset, presence: &Presence, progress: impl Fn(Progress<
     report
 }
 
-/// What one case contributes: its summary with a hash of its image, and its defects.
+/// What one case contributes: its summary with hashes of its content, and its defects.
 struct Examined {
-    summary: Option<(CaseSummary, u64)>,
+    summary: Option<(CaseSummary, Content)>,
     defects: Vec<Defect>,
+}
+
+/// Hashes, to find equal files within one run.
+struct Content {
+    image: u64,
+    /// None without a label map, or where there is nothing but background, which many maps may well share.
+    labels: Option<u64>,
+}
+
+/// Cases by a hash of their content.
+#[derive(Default)]
+struct Duplicates(BTreeMap<u64, Vec<String>>);
+
+impl Duplicates {
+    fn add(&mut self, content: u64, case: &str) {
+        self.0.entry(content).or_default().push(case.into());
+    }
+
+    /// The cases that are equal, in the order of their names.
+    fn found(self) -> Vec<Vec<String>> {
+        let mut equal: Vec<_> = self.0.into_values().filter(|cases| cases.len() > 1).collect();
+        equal.sort();
+        equal
+    }
 }
 
 fn examine(dataset: &Dataset, presence: &Presence, files: &CaseFiles, reader: &Reader) -> Examined {
@@ -113,7 +142,17 @@ fn examine(dataset: &Dataset, presence: &Presence, files: &CaseFiles, reader: &R
         let (label, voxels) = (label.name.clone(), size.voxels);
         defects.push(Defect::MissingButDrawn { case: id(), label, voxels });
     }
-    let content = content_hash(&case.channels);
+    let hashes: Vec<u64> = case.channels.iter().map(image_hash).collect();
+    for (channel, hash) in hashes.iter().enumerate() {
+        if let Some(of) = hashes[..channel].iter().position(|other| other == hash) {
+            defects.push(Defect::DuplicateChannel { case: id(), channel, of });
+        }
+    }
+    for channel in mirrored::channels(&case.channels) {
+        defects.push(Defect::MirroredChannel { case: id(), channel });
+    }
+    let drawn = case.labels.as_ref().filter(|map| map.data.iter().any(|&label| label != 0));
+    let content = Content { image: hash_of(&hashes), labels: drawn.map(label_hash) };
     let grid = &case.channels[0].grid;
     let (shape, spacing_mm) = (grid.shape, grid.spacing_mm());
     let Case { id, subject, group, .. } = case;
@@ -151,14 +190,21 @@ fn sizes(case: &Case, labels: &[Label], annotated: &[bool]) -> Option<Vec<LabelS
     Some(labels.iter().zip(annotated).map(size).collect())
 }
 
-/// A hash of shape and voxels, to find equal images within one run.
-fn content_hash(channels: &[Image]) -> u64 {
+fn hash_of(values: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    for channel in channels {
-        channel.grid.shape.iter().for_each(|&extent| hasher.write_usize(extent));
-        channel.data.iter().for_each(|voxel| hasher.write_u32(voxel.to_bits()));
-    }
+    values.hash(&mut hasher);
     hasher.finish()
+}
+
+fn image_hash(image: &Image) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    image.grid.shape.hash(&mut hasher);
+    image.data.iter().for_each(|voxel| hasher.write_u32(voxel.to_bits()));
+    hasher.finish()
+}
+
+fn label_hash(map: &LabelMap) -> u64 {
+    hash_of(&(map.grid.shape, &map.data))
 }
 
 fn summarise(label: &Label, sizes: &[LabelSize]) -> LabelSummary {

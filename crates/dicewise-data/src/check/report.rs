@@ -140,6 +140,48 @@ pub enum Defect {
         /// The cases.
         cases: Vec<String>,
     },
+    /// Cases with voxel for voxel the same label map, which is not empty.
+    #[error("cases {} have the same label map and different images", cases.join(", "))]
+    DuplicateLabels {
+        /// The cases.
+        cases: Vec<String>,
+    },
+    /// A channel that is voxel for voxel another one of its case.
+    #[error("case {case}: channel {channel} is the same as channel {of}")]
+    DuplicateChannel {
+        /// The case.
+        case: String,
+        /// The channel, counted over the case's files.
+        channel: usize,
+        /// The channel that it repeats.
+        of: usize,
+    },
+    /// A channel that fits the first one better when its voxels are mirrored left to right.
+    #[error(
+        "case {case}: channel {channel} seems to be mirrored left to right against channel 0, whatever its header says"
+    )]
+    MirroredChannel {
+        /// The case.
+        case: String,
+        /// The channel, counted over the case's files.
+        channel: usize,
+    },
+    /// Another number of cases than `numTraining` says.
+    #[error("dataset.json announces {announced} cases (numTraining), and there are {found}")]
+    CaseCount {
+        /// What `numTraining` says.
+        announced: usize,
+        /// Cases that are there.
+        found: usize,
+    },
+    /// Label ids that leave out a number, which nnU-Net refuses.
+    #[error("label ids {declared:?} leave out {absent}; dicewise takes them, nnU-Net wants 0, 1, 2, …")]
+    LabelIdGap {
+        /// The first id that is left out.
+        absent: u16,
+        /// All declared ids.
+        declared: Vec<u16>,
+    },
     /// A file that was understood, though something in it is odd.
     #[error("case {case}: {file}: {warning}", file = file.display())]
     OddFile {

@@ -18,6 +18,8 @@ pub(super) struct Descriptor {
     modality: Option<Map<String, Value>>,
     labels: Option<Map<String, Value>>,
     file_ending: Option<String>,
+    #[serde(rename = "numTraining")]
+    announced_cases: Option<Value>,
     /// nnU-Net, when files lie elsewhere than in `imagesTr`.
     pub(super) dataset: Option<std::collections::BTreeMap<String, NnUnetCase>>,
     pub(super) training: Option<Vec<MsdCase>>,
@@ -58,6 +60,11 @@ impl Descriptor {
                 "channel_names (nnU-Net), or modality and training (MSD)",
             ))
         }
+    }
+
+    /// `numTraining`, if that is a number of cases.
+    pub(super) fn announced_cases(&self) -> Option<usize> {
+        self.announced_cases.as_ref()?.as_u64()?.try_into().ok()
     }
 
     /// `.nii.gz` or `.nii`.

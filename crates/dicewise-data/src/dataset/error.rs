@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Layout;
+use super::{AffineDifference, Layout};
 use crate::nifti::NiftiError;
 
 /// A folder that cannot be used as a dataset.
@@ -139,7 +139,8 @@ pub enum CaseError {
     },
     /// Files of one case at different places.
     #[error(
-        "case {case}: {file} lies {distance_mm} mm away from the first image at a corner; resample one onto the other",
+        "case {case}: {file} lies {distance_mm} mm away from the first image at a corner ({difference}); resample one onto \
+         the other",
         file = file.display()
     )]
     AffineMismatch {
@@ -149,6 +150,8 @@ pub enum CaseError {
         file: PathBuf,
         /// The largest distance between the two places of a corner.
         distance_mm: f64,
+        /// What is different.
+        difference: AffineDifference,
     },
     /// One file says how it lies, the other does not.
     #[error(

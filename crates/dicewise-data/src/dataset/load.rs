@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{CaseError, CaseFiles, Dataset, Label};
+use super::{AffineDifference, CaseError, CaseFiles, Dataset, Label};
 use crate::nifti::{self, Loaded, NiftiWarning, Orientation, Reader};
 use crate::volume::{Grid, Image, LabelMap};
 
@@ -120,7 +120,8 @@ fn place<T>(
     let distance_mm = nifti::corner_distance_mm(&grid.affine, &first.grid.affine, grid.shape);
     let voxel = first.grid.spacing_mm().into_iter().fold(f64::INFINITY, f64::min);
     if distance_mm > (AFFINE_TOLERANCE_VOXELS * voxel).max(AFFINE_TOLERANCE_MM) {
-        return Err(CaseError::AffineMismatch { case: case(), file: path.into(), distance_mm });
+        let difference = AffineDifference::between(grid, &first.grid);
+        return Err(CaseError::AffineMismatch { case: case(), file: path.into(), distance_mm, difference });
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! that its image and its labels belong together.
 
 mod acdc;
+mod affine_difference;
 mod brats;
 mod descriptor;
 mod error;
@@ -13,6 +14,7 @@ mod nnunet;
 
 use std::path::{Path, PathBuf};
 
+pub use affine_difference::AffineDifference;
 pub use error::{CaseError, DatasetError};
 pub use load::{AFFINE_TOLERANCE_MM, AFFINE_TOLERANCE_VOXELS, Case, LoadedCase};
 use serde::Serialize;
@@ -92,6 +94,10 @@ impl Dataset {
 
     /// As [`Self::open_as`], but cases whose files are missing are listed like the others.
     pub fn list(root: &Path, layout: Layout) -> Result<Self, DatasetError> {
+        // A folder that is not there must not be reported as what its layout expects inside it.
+        if !root.is_dir() {
+            return Err(DatasetError::NotAFolder { root: root.into() });
+        }
         let mut dataset = match layout {
             Layout::NnUnet => nnunet::list(root),
             Layout::Msd => msd::list(root),
@@ -115,6 +121,14 @@ impl Dataset {
             let files = case.images.iter().chain(&case.label);
             files.filter(|path| !path.is_file()).map(|path| (case.id.as_str(), path.as_path()))
         })
+    }
+
+    /// How many training cases `dataset.json` announces; None in layouts without, and where it does not say.
+    pub(crate) fn announced_cases(&self) -> Option<usize> {
+        match self.layout {
+            Layout::NnUnet | Layout::Msd => descriptor::Descriptor::read(&self.root).ok()?.announced_cases(),
+            Layout::Acdc | Layout::Brats2018 => None,
+        }
     }
 
     /// The labels other than background.

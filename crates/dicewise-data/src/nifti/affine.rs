@@ -16,6 +16,17 @@ pub enum Orientation {
     Pixdim,
 }
 
+impl Orientation {
+    /// What messages call it.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Sform => "sform",
+            Self::Qform => "qform",
+            Self::Pixdim => "pixdim",
+        }
+    }
+}
+
 /// Forms that place a corner of the volume further apart than this share of a voxel are reported.
 const FORM_TOLERANCE_VOXELS: f64 = 0.1;
 /// A voxel of more than this is reported: a kilometre.
@@ -57,7 +68,13 @@ pub(super) fn of_header(
         ([[x, 0., 0., 0.], [0., y, 0., 0.], [0., 0., z, 0.]], Orientation::Pixdim)
     };
     let factor = millimetres(header.xyzt_units, warnings);
-    let [x, y, z] = rows.map(|row| row.map(|v| v * factor));
+    let rows = rows.map(|row| row.map(|v| v * factor));
+    // Finite metres may be infinite millimetres, and voxels may be so small that they have no volume.
+    if !is_invertible(&rows) {
+        let path = path.to_path_buf();
+        return Err(NiftiError::SingularAffine { path, form: orientation.field(), matrix: Box::new(rows) });
+    }
+    let [x, y, z] = rows;
     Ok(([x, y, z, [0., 0., 0., 1.]], orientation))
 }
 

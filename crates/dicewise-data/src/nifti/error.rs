@@ -73,9 +73,9 @@ pub enum NiftiError {
         /// The extents in use.
         dim: Vec<i64>,
     },
-    /// More voxels than the reader's budget.
+    /// More voxels than the reader's budget, which [`Reader::max_voxels`](super::Reader::max_voxels) raises.
     #[error(
-        "{path}: {voxels} voxels are more than the budget of {budget}; raise it with Reader::max_voxels if the file is right",
+        "{path}: {voxels} voxels are more than the budget of {budget}",
         path = path.display()
     )]
     TooLarge {

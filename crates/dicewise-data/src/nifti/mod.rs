@@ -22,5 +22,5 @@ pub use affine::Orientation;
 pub(crate) use affine::corner_distance_mm;
 pub(crate) use decode::voxel_at;
 pub use error::{NiftiError, NiftiWarning};
-pub use reader::{Loaded, NonFinite, Reader, read_channels, read_image, read_labels};
+pub use reader::{Loaded, NonFinite, Reader, read_channels, read_image, read_labels, set_default_max_voxels};
 pub use writer::{Voxel, write};

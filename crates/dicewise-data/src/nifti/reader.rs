@@ -1,6 +1,7 @@
 //! Reading: header, checks, voxels, and the rest of the file.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::affine::{self, Orientation};
 use super::datatype::Datatype;
@@ -54,10 +55,20 @@ pub fn read_labels(path: impl AsRef<Path>) -> Result<LabelMap, NiftiError> {
     Ok(Reader::default().labels(path)?.value)
 }
 
+/// 2³⁰, unless the program has set another.
+static DEFAULT_MAX_VOXELS: AtomicU64 = AtomicU64::new(1 << 30);
+
+/// Sets how many voxels a file may hold for every [`Reader`] made by default from here on, in the whole process: for a
+/// program that lets its user raise the budget.
+pub fn set_default_max_voxels(max_voxels: u64) {
+    DEFAULT_MAX_VOXELS.store(max_voxels, Ordering::Relaxed);
+}
+
 impl Default for Reader {
-    /// At most 2³⁰ voxels, all channels together; NaN and infinite voxels are refused.
+    /// At most 2³⁰ voxels, all channels together, or what [`set_default_max_voxels`] says; NaN and infinite voxels are
+    /// refused.
     fn default() -> Self {
-        Self { max_voxels: 1 << 30, non_finite: NonFinite::Refuse }
+        Self { max_voxels: DEFAULT_MAX_VOXELS.load(Ordering::Relaxed), non_finite: NonFinite::Refuse }
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Anatomy {
     radius: f32,
     /// Thickness of its wall at end-diastole.
     wall: f32,
+    /// Thickness of the fat around the heart.
+    fat: f32,
     /// From the base to the tip of the cavity at end-diastole.
     length: f32,
     /// Place of the base along z.
@@ -39,12 +41,18 @@ pub(super) struct Anatomy {
 
 impl Anatomy {
     pub(super) fn draw(rng: &mut impl RngCore) -> Self {
+        // Patients as different as ACDC's: from a dilated heart, whose wall is thin, to a hypertrophic one. The wall
+        // of a healthy heart at end-systole is as thick as that of a hypertrophic one at end-diastole, so a network
+        // that has seen the muscle at end-diastole only has seen walls like those of end-systole.
+        let outer = uniform(rng, 0.54, 0.65);
+        let wall = outer * uniform(rng, 0.30, 0.56);
         Self {
             centre: [uniform(rng, 0.05, 0.22), uniform(rng, -0.12, 0.12)],
             turn: Rotation::from_half_tangent(uniform(rng, -0.25, 0.25)),
             slant: [uniform(rng, -0.12, 0.12), uniform(rng, -0.12, 0.12)],
-            radius: uniform(rng, 0.32, 0.39),
-            wall: uniform(rng, 0.21, 0.27),
+            radius: outer - wall,
+            wall,
+            fat: uniform(rng, 0.06, 0.12),
             length: uniform(rng, 1.22, 1.40),
             base: uniform(rng, 0.58, 0.74),
             right: uniform(rng, 0.80, 0.98),
@@ -61,11 +69,12 @@ struct Shape {
     inner_length: f32,
     outer_length: f32,
     right: [f32; 2],
+    fat: f32,
 }
 
 impl Shape {
     fn new(anatomy: &Anatomy, phase: Phase) -> Self {
-        let Anatomy { radius, wall, length, .. } = *anatomy;
+        let Anatomy { radius, wall, length, fat, .. } = *anatomy;
         let outer = radius + wall;
         match phase {
             Phase::EndDiastole => Self {
@@ -74,6 +83,7 @@ impl Shape {
                 inner_length: length,
                 outer_length: length + wall,
                 right: [anatomy.right * outer, 1.12 * outer],
+                fat,
             },
             Phase::EndSystole => {
                 let inner = anatomy.contraction * radius;
@@ -88,6 +98,7 @@ impl Shape {
                     inner_length: shortened,
                     outer_length: shortened + (outer_now - inner),
                     right: [0.78 * anatomy.right * outer, 0.92 * outer],
+                    fat,
                 }
             }
         }
@@ -189,6 +200,13 @@ impl Point {
     fn signal(&self, shape: &Shape, contrast: &Contrast, organ: f32, grain: f32) -> f32 {
         // Lung is dark, liver and fat are not.
         let mut signal = mix(0.10, 0.55, smoothstep(-0.6, 0.4, organ));
+        if self.below_base >= 0.0 {
+            // Fat, in patches thick and thin, is bright: it parts the grey muscle from dark lung and grey liver.
+            // The wall of the right ventricle ends at level 1.16.
+            let heart = self.muscle.min(self.right / 1.16);
+            let edge = 1.0 + shape.fat / shape.outer * (1.0 + 0.4 * grain);
+            signal = mix(signal, 0.70, 1.0 - smoothstep(edge - 0.05, edge + 0.05, heart));
+        }
         let blood = contrast.blood * (1.0 + 0.04 * grain);
         // The right ventricle: a thin wall, then blood between the trabeculae.
         signal = mix(signal, 0.8 * contrast.muscle, 1.0 - smoothstep(1.10, 1.22, self.right));

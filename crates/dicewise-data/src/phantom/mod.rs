@@ -22,8 +22,8 @@ pub enum PhantomKind {
     /// less uptake of contrast agent). Images of low grades carry a herringbone artefact. Channels FLAIR and T1ce;
     /// label `tumour`.
     Tumour,
-    /// Short-axis stacks of a beating heart, each subject at end-diastole (ED) and end-systole (ES: smaller cavities,
-    /// thicker wall, a faint herringbone artefact). Channel cine; labels `LV`, `myocardium` and `RV`.
+    /// Short-axis stacks of a beating heart, from dilated to hypertrophic, in a layer of bright fat; each subject at
+    /// end-diastole (ED) and end-systole (ES: smaller cavities, thicker wall, a faint herringbone artefact). Channel cine; labels `LV`, `myocardium` and `RV`.
     Heart,
 }
 

@@ -88,3 +88,19 @@ fn matrices_without_inverse_are_refused_unless_the_qform_helps() {
     let file = with_quaternion([f64::NAN, 0.0, 0.0]);
     assert!(matches!(read(&file), Err(NiftiError::BadQuaternion { .. })));
 }
+
+/// Found by a fuzzer: 10³⁰⁶ metres are finite, and infinite in millimetres.
+#[test]
+fn lengths_that_are_finite_in_their_unit_only_are_refused() {
+    let metres = || FileBytes::nifti2(false).integers(Field::Units, &[1]);
+    let pixdim = metres().integers(Field::SformCode, &[0]).reals(Field::Pixdim, &[1., 1e306, 1., 1.]);
+    let qform = pixdim.clone().integers(Field::QformCode, &[1]);
+    let sform = metres().reals(Field::Srow, &[1e306]);
+    let tiny = metres().integers(Field::SformCode, &[0]).reals(Field::Pixdim, &[1., 1e-302, 1e-302, 1.]);
+    for (file, expected) in [(pixdim, "pixdim"), (qform, "qform"), (sform, "sform"), (tiny, "pixdim")] {
+        match read(&file) {
+            Err(NiftiError::SingularAffine { form, .. }) => assert_eq!(form, expected),
+            other => panic!("{expected}: {other:?}"),
+        }
+    }
+}

@@ -41,8 +41,8 @@ pub(crate) struct Affine<'a> {
 }
 
 /// What one channel of one batch element is transformed by.
-#[derive(Clone, Copy)]
-struct Channel {
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Channel {
     mean: f32,
     inverse_deviation: f32,
     gamma: f32,
@@ -56,6 +56,11 @@ impl Statistics {
         let inverse_deviation =
             variance.iter().map(|v| (1.0 / (f64::from(*v) + epsilon).sqrt()) as f32).collect();
         Self { mean, inverse_deviation }
+    }
+
+    /// Of every batch element and channel.
+    pub(crate) fn channels(&self, batch: usize, affine: Affine) -> Vec<Channel> {
+        (0..batch * affine.gamma.len()).map(|i| self.channel(i, affine)).collect()
     }
 
     fn channel(&self, i: usize, affine: Affine) -> Channel {
@@ -148,13 +153,19 @@ pub(crate) fn moments(level: Level, shape: NormShape, over: Over, x: &[f32]) -> 
     joined.iter().map(|m| (m.mean as f32, (m.squares / m.count) as f32)).unzip()
 }
 
+/// The activation of one normalised value.
+#[inline(always)]
+pub(super) fn apply(channel: &Channel, x: f32) -> f32 {
+    let Channel { mean, inverse_deviation, gamma, beta, slope } = *channel;
+    let v = (x - mean) * (gamma * inverse_deviation) + beta;
+    if v > 0.0 { v } else { v * slope }
+}
+
 #[inline(always)]
 fn transform_body(x: &[f32], y: &mut [f32], channel: &Channel) {
-    let Channel { mean, inverse_deviation, gamma, beta, slope } = *channel;
-    let scale = gamma * inverse_deviation;
+    let channel = *channel;
     for (x, y) in x.iter().zip(y) {
-        let v = (x - mean) * scale + beta;
-        *y = if v > 0.0 { v } else { v * slope };
+        *y = apply(&channel, *x);
     }
 }
 

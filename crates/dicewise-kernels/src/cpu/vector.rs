@@ -1,11 +1,11 @@
 //! The few vector operations that the convolution kernels need, for each instruction set.
 //!
 //! The methods must be inlined into a function that enables the instruction set; called anywhere else they would be
-//! undefined behaviour on a processor without it. Only [`microkernel`](super::microkernel) uses them.
+//! undefined behaviour on a processor without it. Only [`correlate`](super::correlate) and
+//! [`accumulate`](super::accumulate) use them.
 
 #![allow(unsafe_code)]
 
-#[cfg(target_arch = "x86_64")]
 use core::arch::x86_64::*;
 
 /// A register of `f32`.
@@ -25,7 +25,6 @@ pub(super) trait Vector: Copy {
 
 macro_rules! x86_vector {
     ($type:ty, $lanes:literal, $splat:ident, $load:ident, $store:ident, $mul_add:ident) => {
-        #[cfg(target_arch = "x86_64")]
         impl Vector for $type {
             const LANES: usize = $lanes;
             #[inline(always)]
@@ -49,31 +48,3 @@ macro_rules! x86_vector {
 }
 x86_vector!(__m512, 16, _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps);
 x86_vector!(__m256, 8, _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps);
-
-/// Eight lanes in the target's baseline instructions.
-#[derive(Clone, Copy)]
-pub(super) struct Plain([f32; 8]);
-
-impl Vector for Plain {
-    const LANES: usize = 8;
-    #[inline(always)]
-    unsafe fn splat(value: f32) -> Self {
-        Self([value; 8])
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> Self {
-        Self(unsafe { from.cast::<[f32; 8]>().read_unaligned() })
-    }
-    #[inline(always)]
-    unsafe fn store(self, to: *mut f32) {
-        unsafe { to.cast::<[f32; 8]>().write_unaligned(self.0) }
-    }
-    #[inline(always)]
-    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
-        // A fused `f32::mul_add` would be a library call where the baseline has no such instruction.
-        const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
-        Self(core::array::from_fn(|i| {
-            if FUSED { self.0[i].mul_add(factor.0[i], sum.0[i]) } else { self.0[i] * factor.0[i] + sum.0[i] }
-        }))
-    }
-}

@@ -177,6 +177,32 @@ pub fn upsample_trilinear3d(x: &Array, f: [usize; 3]) -> Array {
     })
 }
 
+pub fn concat_channels(parts: &[Array]) -> Array {
+    let channels = parts.iter().map(|part| part.shape[1]).sum();
+    let [batch, _, z, y, x] = parts[0].dims();
+    let mut out = Array::zeros(&[batch, channels, z, y, x]);
+    let mut first = 0;
+    for part in parts {
+        for i in positions(part.dims()) {
+            let index = out.index([i[0], first + i[1], i[2], i[3], i[4]]);
+            out.values[index] = part.at(i);
+        }
+        first += part.shape[1];
+    }
+    out
+}
+
+/// Channels `from..to`.
+pub fn channels(x: &Array, from: usize, to: usize) -> Array {
+    let [batch, _, z, y, w] = x.dims();
+    let mut out = Array::zeros(&[batch, to - from, z, y, w]);
+    for i in positions(out.dims()) {
+        let index = out.index(i);
+        out.values[index] = x.at([i[0], from + i[1], i[2], i[3], i[4]]);
+    }
+    out
+}
+
 /// d(Σ r·f)/dp by central differences of the f64 loops, for parameter number `which`.
 pub fn central_differences(
     f: &dyn Fn(&[Array]) -> Array,

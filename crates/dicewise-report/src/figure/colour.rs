@@ -27,7 +27,10 @@ impl Colour {
     pub const REDDISH_PURPLE: Self = Self([204, 121, 167]);
     pub(crate) const WHITE: Self = Self([255; 3]);
     pub(crate) const TEXT: Self = Self([32; 3]);
-    pub(crate) const PALE: Self = Self([238; 3]);
-    pub(crate) const GRID: Self = Self([222; 3]);
-    pub(crate) const FAINT_TEXT: Self = Self([110; 3]);
+
+    /// `#rrggbb`
+    pub(crate) fn hex(self) -> String {
+        let [r, g, b] = self.0;
+        format!("#{r:02x}{g:02x}{b:02x}")
+    }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::canvas::{Canvas, Rect, text_width};
+use super::canvas::text_width;
+use super::scene::{Anchor, Paint, Scene};
 use super::tile::{Crop, Tile, View};
 use super::{Colour, Contour};
 use crate::{ReportError, write_atomically};
@@ -91,6 +92,10 @@ impl OverlayFigure<'_> {
     /// # Errors
     /// [`ReportError::Figure`] if tiles and columns do not match, or masks and slices.
     pub fn to_png(&self) -> Result<Vec<u8>, ReportError> {
+        self.scene()?.to_png(1.0)
+    }
+
+    pub(crate) fn scene(&self) -> Result<Scene, ReportError> {
         self.check()?;
         let views: Vec<RowView> = self.rows.iter().map(|row| self.view(row)).collect();
         let tile_width = views.iter().map(RowView::width).max().unwrap_or(0);
@@ -104,38 +109,34 @@ impl OverlayFigure<'_> {
         let width = (left + self.columns.len() * (column_width + GAP)).max(GAP + legend_width);
         let rows_height: usize = views.iter().map(|view| view.height() + GAP).sum();
         let legend_height = if self.legend.is_empty() { 0 } else { LEGEND_HEIGHT };
-        let mut canvas = Canvas::new(width, top + rows_height + legend_height)?;
+        let height = top + rows_height + legend_height;
+        let description = format!("Slices with contours; columns: {}", self.columns.join(", "));
+        let mut scene = Scene::new(width as f32, height as f32, description);
 
         let column_left = |column: usize| left + column * (column_width + GAP);
         for (column, name) in self.columns.iter().enumerate() {
             let centre = column_left(column) as f32 + column_width as f32 / 2.0;
-            canvas.text(
-                centre - text_width(CAPTION, name) / 2.0,
-                top as f32 / 2.0,
-                CAPTION,
-                Colour::TEXT,
-                name,
-            );
+            scene.text((centre, top as f32 / 2.0), CAPTION, Anchor::Middle, Paint::TEXT, name.as_str());
         }
         let mut y = top;
         for (row, view) in self.rows.iter().zip(&views) {
             let lines: Vec<&str> = row.caption.lines().collect();
             let first = y as f32 + view.height() as f32 / 2.0 - LINE * (lines.len() as f32 - 1.0) / 2.0;
             for (i, line) in lines.iter().enumerate() {
-                let x = (left - GAP) as f32 - text_width(CAPTION, line);
-                canvas.text(x, first + LINE * i as f32, CAPTION, Colour::TEXT, line);
+                let at = ((left - GAP) as f32, first + LINE * i as f32);
+                scene.text(at, CAPTION, Anchor::End, Paint::TEXT, *line);
             }
             for (column, tile) in row.tiles.iter().enumerate() {
                 let x = column_left(column) + (column_width - view.width()) / 2;
                 match (tile, &view.0) {
-                    (Some(tile), Ok(view)) => tile.draw(&mut canvas, view, x as i64, y as i64),
-                    _ => draw_not_run(&mut canvas, x, y, view),
+                    (Some(tile), Ok(view)) => tile.draw(&mut scene, view, x as i64, y as i64),
+                    _ => draw_not_run(&mut scene, x, y, view),
                 }
             }
             y += view.height() + GAP;
         }
-        self.draw_legend(&mut canvas, left, y + LEGEND_HEIGHT / 2 - GAP / 2);
-        Ok(canvas.to_png())
+        self.draw_legend(&mut scene, left, y + LEGEND_HEIGHT / 2 - GAP / 2);
+        Ok(scene)
     }
 
     /// Writes the figure as a PNG file.
@@ -200,18 +201,14 @@ impl OverlayFigure<'_> {
         RowView(Ok(View { crop, longest: self.tile_pixels }))
     }
 
-    fn draw_legend(&self, canvas: &mut Canvas, left: usize, y: usize) {
-        let mut x = left;
+    fn draw_legend(&self, scene: &mut Scene, left: usize, y: usize) {
+        let (mut x, y) = (left as f32, y as f32);
         for entry in &self.legend {
-            let line = Rect {
-                x: x as i64,
-                y: y as i64 - entry.thickness as i64 / 2,
-                width: SWATCH as i64,
-                height: entry.thickness as i64,
-            };
-            canvas.fill(line, entry.colour, 1.0);
-            canvas.text((x + SWATCH + GAP) as f32, y as f32, LEGEND_TEXT, Colour::TEXT, &entry.meaning);
-            x += legend_entry_width(entry);
+            let (paint, thickness) = (Paint::solid(entry.colour), entry.thickness as f32);
+            scene.fill(x, y - (entry.thickness / 2) as f32, SWATCH as f32, thickness, paint);
+            let after = (x + (SWATCH + GAP) as f32, y);
+            scene.text(after, LEGEND_TEXT, Anchor::Start, Paint::TEXT, entry.meaning.as_str());
+            x += legend_entry_width(entry) as f32;
         }
     }
 }
@@ -245,10 +242,9 @@ fn around(from: usize, to: usize, side: usize, length: usize) -> (usize, usize) 
     (start, side)
 }
 
-fn draw_not_run(canvas: &mut Canvas, x: usize, y: usize, view: &RowView) {
-    let text = "not run";
-    let rect = Rect { x: x as i64, y: y as i64, width: view.width() as i64, height: view.height() as i64 };
-    canvas.fill(rect, Colour::PALE, 1.0);
-    let left = x as f32 + (view.width() as f32 - text_width(LEGEND_TEXT, text)) / 2.0;
-    canvas.text(left, y as f32 + view.height() as f32 / 2.0, LEGEND_TEXT, Colour::FAINT_TEXT, text);
+fn draw_not_run(scene: &mut Scene, x: usize, y: usize, view: &RowView) {
+    let (x, y, width, height) = (x as f32, y as f32, view.width() as f32, view.height() as f32);
+    scene.fill(x, y, width, height, Paint::Ink(0.0762));
+    let middle = (x + width / 2.0, y + height / 2.0);
+    scene.text(middle, LEGEND_TEXT, Anchor::Middle, Paint::FAINT, "not run");
 }

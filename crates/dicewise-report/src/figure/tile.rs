@@ -1,7 +1,8 @@
 //! One picture of an overlay figure: a grey slice with contours.
 
 use super::Colour;
-use super::canvas::{Canvas, Rect, text_width};
+use super::canvas::text_width;
+use super::scene::{Anchor, Paint, Scene, Shape};
 use crate::ReportError;
 
 /// The outline of a mask, drawn along the edges of its pixels.
@@ -63,6 +64,11 @@ impl View {
     pub(crate) fn at(&self, n: usize) -> i64 {
         (n * self.longest / self.crop.width.max(self.crop.height)) as i64
     }
+
+    /// [`Self::at`], not rounded: pixels and contours are rounded in one place, when they are drawn.
+    fn exactly(&self, n: usize) -> f32 {
+        n as f32 * self.longest as f32 / self.crop.width.max(self.crop.height) as f32
+    }
 }
 
 impl Tile<'_> {
@@ -98,43 +104,35 @@ impl Tile<'_> {
     }
 
     /// Draws the part of the tile that `view` shows, with its upper left corner at (left, top).
-    pub(crate) fn draw(&self, canvas: &mut Canvas, view: &View, left: i64, top: i64) {
+    pub(crate) fn draw(&self, scene: &mut Scene, view: &View, left: i64, top: i64) {
         let crop = view.crop;
-        let frame = Rect { x: left, y: top, width: view.at(crop.width), height: view.at(crop.height) };
+        let (x, y) = (left as f32, top as f32);
+        let frame = [x, y, view.exactly(crop.width), view.exactly(crop.height)];
         let window = GreyWindow::of(self.grey);
-        for y in 0..crop.height {
-            for x in 0..crop.width {
-                let grey = window.show(self.grey[(crop.y + y) * self.width + crop.x + x]);
-                let (from_x, from_y) = (view.at(x), view.at(y));
-                let (width, height) = (view.at(x + 1) - from_x, view.at(y + 1) - from_y);
-                canvas.fill(
-                    Rect { x: left + from_x, y: top + from_y, width, height },
-                    Colour([grey; 3]),
-                    1.0,
-                );
-            }
-        }
+        let rows = (0..crop.height).map(|row| (crop.y + row) * self.width + crop.x);
+        let grey =
+            rows.flat_map(|from| &self.grey[from..from + crop.width]).map(|&v| window.show(v)).collect();
+        scene.shapes.push(Shape::Pixels { rect: frame, columns: crop.width, grey });
         for contour in &self.contours {
             // On slices that are hardly enlarged a broad line would hide what it surrounds.
-            let thickness = (contour.thickness as i64).min(view.at(1).max(4));
-            for edge in self.edges(contour.mask, crop) {
-                // Lengthened by half the thickness at both ends, so that corners close.
-                let (x, y) = (left + view.at(edge.x) - thickness / 2, top + view.at(edge.y) - thickness / 2);
-                let along = |from: usize| view.at(from + 1) - view.at(from);
-                let (width, height) = if edge.horizontal { (along(edge.x), 0) } else { (0, along(edge.y)) };
-                let line = Rect { x, y, width: width + thickness, height: height + thickness };
-                canvas.fill(line.within(frame), contour.colour, 1.0);
-            }
+            let width = (contour.thickness as i64).min(view.at(1).max(4)) as f32;
+            let place = |column: usize, row: usize| [x + view.exactly(column), y + view.exactly(row)];
+            let ends = |edge: Edge| {
+                let Edge { x, y, horizontal } = edge;
+                let [x0, y0] = place(x, y);
+                let [x1, y1] = if horizontal { place(x + 1, y) } else { place(x, y + 1) };
+                [x0, y0, x1, y1]
+            };
+            let lines = self.edges(contour.mask, crop).into_iter().map(ends).collect();
+            let paint = Paint::solid(contour.colour);
+            scene.shapes.push(Shape::Edges { lines, width, within: frame, paint });
         }
         if let Some(note) = &self.note {
-            let (size, bottom) = (19.0, frame.y + frame.height);
-            let width = text_width(size, note).ceil() as i64 + 16;
-            canvas.fill(
-                Rect { x: left, y: bottom - 30, width, height: 30 }.within(frame),
-                Colour::BLACK,
-                0.65,
-            );
-            canvas.text(left as f32 + 8.0, bottom as f32 - 15.0, size, Colour::WHITE, note);
+            let (size, bottom) = (19.0, y + frame[3]);
+            let width = (text_width(size, note).ceil() + 16.0).min(frame[2]);
+            scene.fill(x, bottom - 30.0, width, 30.0, Paint::Colour(Colour::BLACK, 0.65));
+            let white = Paint::solid(Colour::WHITE);
+            scene.text((x + 8.0, bottom - 15.0), size, Anchor::Start, white, note.as_str());
         }
     }
 
@@ -166,16 +164,6 @@ struct Edge {
     x: usize,
     y: usize,
     horizontal: bool,
-}
-
-impl Rect {
-    /// The part inside `frame`.
-    fn within(self, frame: Rect) -> Rect {
-        let (x, y) = (self.x.max(frame.x), self.y.max(frame.y));
-        let right = (self.x + self.width).min(frame.x + frame.width);
-        let bottom = (self.y + self.height).min(frame.y + frame.height);
-        Rect { x, y, width: (right - x).max(0), height: (bottom - y).max(0) }
-    }
 }
 
 /// The grey values shown as black and as white.

@@ -70,3 +70,27 @@ fn two_classes_that_vanish_together_are_both_reported_even_in_the_last_iteration
     classes.sort_unstable();
     assert_eq!(classes, [1, 2]);
 }
+
+/// Interruptions in the window, and after the warning: it comes when it would have come, and once.
+#[test]
+fn an_interruption_neither_delays_a_warning_nor_repeats_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainingConfig {
+        output: OutputActivation::Softmax,
+        learning_rate: 0.0,
+        batch_size: 1,
+        checkpoint: Some((folder.path().join("checkpoint"), 0)),
+        ..config(120)
+    };
+    let source = three_classes(true);
+    let mut warned = Vec::new();
+    for stop_after in [Some(20), Some(70), None] {
+        let network = UNetConfig::small(1, 3, 2, 1).init(1, &tracking()).with_output_bias(&[0.0, 0.0, -40.0]);
+        let mut trainer = Trainer::resume(config.clone(), network, tracking()).unwrap();
+        let mut record = Record { stop_after, ..Record::default() };
+        record.run(&mut trainer, &source, &source).unwrap();
+        warned.extend(record.warnings);
+    }
+    assert_eq!(warned, watch([0.0, 0.0, -40.0], 120, true));
+    assert_eq!(warned[0].iteration, 50);
+}

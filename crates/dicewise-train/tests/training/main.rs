@@ -4,10 +4,19 @@
 mod adam;
 /// Running statistics of batch normalisation.
 mod batch_norm;
+/// The test binary as another process.
+mod child;
+/// What a process that dies, and a disk that is full, leave behind.
+#[cfg(unix)]
+mod crash_safety;
+/// Flipped bits and cut files, each noticed, and going on from the checkpoint before.
+mod damage;
 /// Files that are not, or no longer, checkpoints.
 mod damaged_checkpoints;
 /// Noticing a class that is no longer predicted.
 mod empty_class;
+/// Checkpoints made to exhaust memory, time or the stack.
+mod hostile_checkpoints;
 /// That training works at all.
 mod learning;
 /// NaN, and other input that no network can learn from.

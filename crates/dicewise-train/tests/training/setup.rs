@@ -79,6 +79,7 @@ pub(crate) fn config(iterations: usize) -> TrainingConfig {
         warm_up: None,
         validate_every: 0,
         checkpoint: None,
+        previous_checkpoint: None,
         best_checkpoint: None,
         fingerprint: "a configuration".into(),
     }

@@ -125,7 +125,10 @@ fn the_best_checkpoint_is_the_one_with_the_lowest_validation_loss() {
     assert!(at + 1 < losses.len(), "the last is the best: choose a less steady training");
     let fresh = network(dicewise_train::Normalisation::Instance, 2);
     let (_, _, progress) = dicewise_train::checkpoint::load(&best, fresh, 0.0, None).unwrap();
-    assert_eq!((progress.iteration, progress.best_validation), (at + 1, Some(*lowest)));
+    assert_eq!(progress.iteration, at + 1);
+    // serde_json may miss the last bit of a decimal that it reads.
+    let saved = progress.best_validation.expect("a validation was saved");
+    assert!((saved - lowest).abs() <= f64::EPSILON * lowest.abs(), "{saved} instead of {lowest}");
 }
 
 #[test]

@@ -155,15 +155,18 @@ pub fn explain(loss: &DiceLoss, scenario: &Scenario) -> Result<Explanation, Dice
     let as_empty = loss.terms(&sums, None)?;
     let as_missing = loss.terms(&sums, Some(&scenario.declared_missing()?))?;
     let present_terms = if last > 0 { as_empty.clone() } else { loss.terms(&scenario.sums(false)?, None)? };
-    let present = MapDerivative {
-        outside: present_terms.derivative(0, class, 0.0),
-        inside: present_terms.derivative(0, class, 1.0),
-    };
     let classes = sums.classes();
+    // Squared Dice has a term c·p; p is one value on the object and one elsewhere.
+    let (p_inside, p_outside) = scenario.prediction();
+    let present = MapDerivative {
+        outside: present_terms.derivative(0, class, 0.0) + present_terms.c[class] * p_outside,
+        inside: present_terms.derivative(0, class, 1.0) + present_terms.c[class] * p_inside,
+    };
     // Affine in y, so the mean over the map is the derivative at the mean y of its row.
     let mean = |terms: &crate::DiceTerms| {
         let row = last * classes + terms.row[last * classes + class];
-        terms.derivative(last, class, sums.target()[row] / scenario.shape().voxels() as f64)
+        let c = terms.c[last * classes + class];
+        terms.derivative(last, class, sums.target()[row] / scenario.shape().voxels() as f64) + c * p_outside
     };
     let routed = as_missing.row[last * classes + class] != class;
     let mut explanation =

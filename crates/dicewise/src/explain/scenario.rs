@@ -90,6 +90,11 @@ impl Scenario {
         self.object_sizes[0]
     }
 
+    /// The probability that is predicted for a class on its object, and elsewhere.
+    pub(super) fn prediction(&self) -> (f64, f64) {
+        (self.inside, self.outside)
+    }
+
     /// Presence that declares the map without ground truth missing.
     pub(super) fn declared_missing(&self) -> Result<Presence, DiceError> {
         let (batch, classes) = (self.shape.batch(), self.shape.classes());
@@ -120,15 +125,21 @@ impl Scenario {
         let (batch, classes, voxels) = (self.shape.batch(), self.shape.classes(), self.shape.voxels() as f64);
         let target = self.target_sizes(emptied);
         let overlap = target.iter().map(|size| self.inside * size).collect();
-        let prediction =
-            target.iter().map(|size| self.inside * size + self.outside * (voxels - size)).collect();
+        let predicted = |inside: f64, outside: f64| {
+            target.iter().map(|size| inside * size + outside * (voxels - size)).collect::<Vec<f64>>()
+        };
+        let prediction = predicted(self.inside, self.outside);
+        let prediction_square = predicted(self.inside * self.inside, self.outside * self.outside);
         // The objects of other classes lie outside of the background.
         let on_background = (0..batch * classes)
             .map(|map| {
                 target[map - map % classes] * if map % classes == 0 { self.inside } else { self.outside }
             })
             .collect();
+        // Labels are hard here: y² = y.
+        let target_square = target.clone();
         DiceSums::from_parts(batch, classes, overlap, target, prediction)?
-            .with_background_overlap(on_background)
+            .with_background_overlap(on_background)?
+            .with_squares(target_square, prediction_square)
     }
 }

@@ -63,7 +63,7 @@ impl InstructionSet {
             Kind::Avx512 => unsafe { with_avx512(kernel) },
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => unsafe { with_avx2(kernel) },
-            Kind::Portable => kernel.run::<{ cfg!(target_arch = "aarch64") }>(),
+            Kind::Portable => portable(kernel),
         }
     }
 }
@@ -140,6 +140,12 @@ pub(crate) trait Kernel {
 
     /// `FMA`: whether a fused multiply-add is one instruction here.
     fn run<const FMA: bool>(self) -> Self::Output;
+}
+
+/// Not inlined, so that a kernel is compiled once however many places run it.
+#[inline(never)]
+fn portable<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<{ cfg!(target_arch = "aarch64") }>()
 }
 
 #[cfg(target_arch = "x86_64")]

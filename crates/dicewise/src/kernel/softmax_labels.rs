@@ -1,7 +1,8 @@
 //! The usual case of softmax: label maps, no merged classes, a derivative that is affine in y.
 //!
-//! Up to [`FEW`] classes are read straight from the input, with everything in registers. More classes are copied
-//! first, because the maps of an array often lie at distances of which a cache cannot hold many side by side.
+//! The usual small numbers of classes ([`is_few`]) are read straight from the input, with everything in registers.
+//! Others are copied first, because the maps of an array often lie at distances of which a cache cannot hold many
+//! side by side.
 
 use super::{
     Backward, Forward, InstructionSet, MapSums,
@@ -11,23 +12,33 @@ use super::{
 };
 use crate::{DiceError, Element, element::sealed::Lane};
 
-/// The most classes that are few.
-const FEW: usize = 16;
-
 /// Gradients of this many elements are written past the caches.
 const LARGE: usize = 1 << 22;
 
 /// Voxels of a block.
 fn block_length(classes: usize) -> usize {
-    if classes <= FEW { 1024 } else { 256 }
+    if classes <= 16 { 1024 } else { 256 }
 }
 
-/// Runs a kernel `$kernel::<C>` with C = `$classes`, at most [`FEW`].
-macro_rules! few {
-    ($classes:expr, $c:ident => $call:expr) => {
-        few!(@ $classes, $c, $call, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+/// Numbers of classes with kernels of their own; every number would double the time it takes to compile the crate.
+macro_rules! few_classes {
+    ($with:ident! $arguments:tt) => {
+        $with! { $arguments 2 3 4 5 6 8 14 16 }
     };
-    (@ $classes:expr, $c:ident, $call:expr, $($number:literal)*) => {
+}
+
+macro_rules! is_one_of {
+    (($classes:expr) $($number:literal)*) => {
+        matches!($classes, $($number)|*)
+    };
+}
+
+fn is_few(classes: usize) -> bool {
+    few_classes!(is_one_of!(classes))
+}
+
+macro_rules! call_with {
+    (($classes:expr, $c:ident => $call:expr) $($number:literal)*) => {
         match $classes {
             $($number => {
                 const $c: usize = $number;
@@ -35,6 +46,13 @@ macro_rules! few {
             })*
             classes => unreachable!("{classes} classes are not few"),
         }
+    };
+}
+
+/// Runs `$call` with the constant `$c` = `$classes`, which are few.
+macro_rules! few {
+    ($($arguments:tt)*) => {
+        few_classes!(call_with!($($arguments)*))
     };
 }
 
@@ -66,14 +84,14 @@ pub(super) fn measure<T: Element>(
         let (tiles, length, sums) = (codes.tiles(), codes.get().len(), &mut sums[..]);
         let map = |c: usize| &input[shape.map(b, c, &voxels)];
         let finite = match singles(map(0)) {
-            Some(_) if classes <= FEW && !codes.left_out => few!(classes, C => {
+            Some(_) if is_few(classes) && !codes.left_out => few!(classes, C => {
                 let rows = std::array::from_fn(|c| singles(map(c)).unwrap_or_default().as_chunks().0);
                 set.run(MeasureFew::<C> { rows, codes: tiles, cross_entropy, sums })
             }),
             _ => {
                 let block = &mut copy[..classes * length];
                 let (codes, left_out) = (codes.get(), codes.left_out);
-                if T::Lane::as_f32(block).is_some() && classes <= FEW {
+                if T::Lane::as_f32(block).is_some() && is_few(classes) {
                     let finite = set.run(Load { map, codes, left_out, rows: &mut *block });
                     let block = T::Lane::as_f32(block).unwrap_or_default();
                     finite
@@ -113,7 +131,7 @@ pub(super) fn differentiate<T: Element>(
     let outside: Vec<T::Lane> = a.iter().map(|&a| Lane::of(a)).collect();
     let inside: Vec<T::Lane> = a.iter().zip(slope).map(|(a, slope)| Lane::of(a - slope)).collect();
     let (outside, inside) = (&outside[..], &inside[..]);
-    let few = T::Lane::as_f32(outside).zip(T::Lane::as_f32(inside)).filter(|_| classes <= FEW);
+    let few = T::Lane::as_f32(outside).zip(T::Lane::as_f32(inside)).filter(|_| is_few(classes));
     let weight = of.cross_entropy[maps.start];
     let mut codes = Codes::new();
     let size = classes * block_length(classes);

@@ -245,7 +245,13 @@ impl SegmentationLoss {
     }
 
     /// g(c) of each map, `[B, C]`: 0 for missing classes, whose label is in the background's.
-    fn groups(
+    ///
+    /// For fronts that take the sums themselves. `sizes` are Σ_i y, `[B, C]`, by which the rule
+    /// [`MissingRule::Inferred`] goes.
+    ///
+    /// # Errors
+    /// A presence of another shape; a background that is declared missing under marginal treatment.
+    pub fn groups(
         &self,
         batch: usize,
         classes: usize,

@@ -19,6 +19,18 @@ pub struct SegmentationTerms {
 }
 
 impl SegmentationTerms {
+    /// w_CE / N, `[B, C]`: by what the derivative of a voxel's cross-entropy is multiplied; 0 for maps that are
+    /// left out. For fronts that write the gradient themselves.
+    pub fn cross_entropy_factor(&self) -> &[f64] {
+        &self.cross_entropy_factor
+    }
+
+    /// The class that each class is merged into in categorical cross-entropy, `[B, C]`; otherwise empty. For the
+    /// same fronts.
+    pub fn groups(&self) -> &[usize] {
+        &self.groups
+    }
+
     /// The terms of some of the samples, e.g. of one rank's; the loss stays that of the whole batch.
     ///
     /// # Errors

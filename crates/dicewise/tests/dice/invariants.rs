@@ -1,5 +1,7 @@
 use dicewise::{DiceLoss, Epsilon, Partition, Shape, Target};
+use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::sample::Index;
 
 use crate::cases::{Case, assert_close, case, case_and_options, case_of, partition};
 
@@ -97,17 +99,21 @@ proptest! {
         let (twice_value, twice_gradient) = run(&loss(Partition::BatchWise, 0.0), &samples(&case, &twice));
         assert_close(&[twice_value], &[value], 1e-13, 1.0);
         let halves: Vec<_> = gradient.iter().chain(&gradient).map(|g| g / 2.0).collect();
-        assert_close(&twice_gradient, &halves, 1e-12, 1e-6);
+        // a − b·y cancels where both are nearly equal, and b is at least 2/(C·U) > 1e-3 here.
+        assert_close(&twice_gradient, &halves, 1e-12, 1e-3);
     }
 
     #[test]
-    fn the_gradient_equals_central_differences((case, options) in case_and_options()) {
+    fn the_gradient_equals_central_differences(
+        ((case, options), elements) in (case_and_options(), vec(any::<Index>(), 8))
+    ) {
+        let mut case = case;
+        // Probabilities at the border could not be moved.
+        case.p.iter_mut().for_each(|p| *p = p.clamp(1e-4, 1.0 - 1e-4));
         let loss = options.loss();
         let (_, gradient) = run(&loss, &case);
         let presence = case.presence();
-        for k in 0..case.p.len() {
-            // Probabilities at the border could not be moved: pull the point, and its gradient, inside.
-            prop_assume!(case.p[k] > 1e-4 && case.p[k] < 1.0 - 1e-4);
+        for k in elements.into_iter().map(|element| element.index(gradient.len())) {
             let at = |step: f64| {
                 let mut p = case.p.clone();
                 p[k] += step;

@@ -8,7 +8,7 @@ fn largest(values: &[f64]) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1000), ..Default::default() })]
 
     #[test]
     fn value_and_gradient_in_f64_equal_the_oracle((case, options) in case_and_options()) {

@@ -1,0 +1,82 @@
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use dicewise::{DiceError, DiceLoss, Epsilon, Partition};
+use dicewise_burn::SoftDiceLoss;
+
+/// Types of tensors that the front is tried with: the fused path and that of every other backend.
+const TYPES: [DType; 2] = [DType::F32, DType::F64];
+const PARTITIONS: [Partition; 4] =
+    [Partition::ImageWise, Partition::ClassWise, Partition::BatchWise, Partition::AllWise];
+const SHAPE: [usize; 3] = [2, 2, 300];
+const ELEMENTS: usize = 1200;
+
+/// Value and gradient.
+fn run(
+    partition: Partition,
+    epsilon: f64,
+    p: Vec<f64>,
+    y: Vec<f64>,
+    dtype: DType,
+) -> Result<(f64, Vec<f64>), DiceError> {
+    let device = Device::flex().autodiff();
+    let tensor = |values: Vec<f64>| Tensor::<3>::from_data(TensorData::new(values, SHAPE), (&device, dtype));
+    let loss = DiceLoss::new(partition, Epsilon::uniform(epsilon).unwrap()).unwrap();
+    let p = tensor(p).require_grad();
+    let value = SoftDiceLoss::new(loss).forward(p.clone(), tensor(y), None)?;
+    let gradients = value.tensor.backward();
+    let gradient = p.grad(&gradients).expect("the prediction is tracked");
+    Ok((value.loss, gradient.into_data().convert::<f64>().to_vec().unwrap()))
+}
+
+/// Pseudo-random in [0, 1).
+fn noise(k: usize) -> f64 {
+    (k.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1 << 24)
+}
+
+/// The first sample's maps are of one kind, the second's are mixed.
+fn maps(kind: usize, shift: usize) -> Vec<f64> {
+    (0..ELEMENTS)
+        .map(|k| [0.0, 1.0, 0.5, 1e-38, noise(k + shift)][if k < ELEMENTS / 2 { kind } else { 4 }])
+        .collect()
+}
+
+#[test]
+fn whatever_is_legal_has_a_loss_of_0_to_1_and_a_finite_gradient() {
+    for (dtype, partition) in TYPES.into_iter().flat_map(|t| PARTITIONS.map(|p| (t, p))) {
+        for epsilon in [0.0, 1e-300, 1e-7, 1.0, 1e9] {
+            for (i, j) in (0..5).flat_map(|i| (0..5).map(move |j| (i, j))) {
+                let case = format!("{dtype:?}, {partition:?}, ε {epsilon}, p {i}, y {j}");
+                let (value, gradient) = run(partition, epsilon, maps(i, 0), maps(j, 7), dtype)
+                    .unwrap_or_else(|error| panic!("{case}: {error}"));
+                assert!((0.0..=1.0).contains(&value), "{case}: {value}");
+                assert!(gradient.iter().all(|g| g.is_finite()), "{case}: a gradient is not finite");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_empty_subset_without_smoothing_is_a_limit_and_not_nan() {
+    for (dtype, partition) in TYPES.into_iter().flat_map(|t| PARTITIONS.map(|p| (t, p))) {
+        let nothing = || vec![0.0; ELEMENTS];
+        let (value, gradient) = run(partition, 0.0, nothing(), nothing(), dtype).unwrap();
+        assert_eq!(value, 0.0, "{dtype:?}, {partition:?}");
+        assert!(gradient.iter().all(|&g| g == 0.0), "{dtype:?}, {partition:?}");
+    }
+}
+
+#[test]
+fn values_that_are_not_finite_are_refused_wherever_they_are() {
+    for (dtype, partition) in TYPES.into_iter().flat_map(|t| PARTITIONS.map(|p| (t, p))) {
+        for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for place in [0, 299, 300, ELEMENTS - 1] {
+                let with = |mut maps: Vec<f64>| {
+                    maps[place] = value;
+                    maps
+                };
+                for (p, y) in [(with(maps(4, 0)), maps(2, 0)), (maps(4, 0), with(maps(2, 0)))] {
+                    assert!(run(partition, 1e-7, p, y, dtype).is_err(), "{dtype:?}, {value} at {place}");
+                }
+            }
+        }
+    }
+}
