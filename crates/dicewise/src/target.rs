@@ -70,6 +70,11 @@ impl<'a> Target<'a> {
         self.kind
     }
 
+    /// Whether the codes of all voxels are 0.
+    pub(crate) fn is_dense_and_whole(&self) -> bool {
+        matches!(self.kind, Kind::Dense(_)) && self.mask.is_none()
+    }
+
     /// Writes the class of each voxel of a block: [`LEFT_OUT`] where ignored or masked, and 0 everywhere
     /// else if the target is dense.
     #[inline(always)]

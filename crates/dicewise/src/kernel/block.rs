@@ -36,6 +36,10 @@ impl Codes {
         b: usize,
         voxels: &Range<usize>,
     ) -> Result<&[i32], DiceError> {
+        // All zeros again.
+        if target.is_dense_and_whole() && !self.left_out && self.codes.len() == voxels.len() {
+            return Ok(&self.codes);
+        }
         target.codes(b, voxels, &mut self.codes)?;
         self.codes.resize(padded(voxels.len()), LEFT_OUT);
         self.left_out = self.codes.iter().fold(0, |least: i32, &code| least.min(code)) < 0;
@@ -412,7 +416,7 @@ pub(super) fn add_map<F: Lane>(
     }
 }
 
-/// Σ_j term(j, row[j]) in `f64`, in [`LANES`] partial sums, so that the loop fills vector registers.
+/// `Σ_j term(j, row[j])` in `f64`, in [`LANES`] partial sums, so that the loop fills vector registers.
 #[inline(always)]
 pub(super) fn fold<F: Lane>(row: &[F], term: impl Fn(usize, f64) -> f64) -> f64 {
     let mut sums = [0.0; LANES];

@@ -5,7 +5,7 @@ use crate::{DenseMaps, Target, element::sealed::Lane, target::Kind};
 /// 1.5 · 2²³: added to a small x, it leaves x rounded to an integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
 /// ln 2 in two parts, the first with so few bits that its product with an exponent is exact.
-const LN_2_HIGH: f32 = 0.693_359_375;
+const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 
 impl Lane for f32 {

@@ -126,9 +126,9 @@ impl<F: Lane> Block<F> {
         if merged {
             self.merge::<FMA>(groups);
         }
-        for c in 0..self.classes {
+        for (c, &group) in groups.iter().enumerate() {
             // The group's log-sum-exp is in `scratch`; all merged classes are in the group of class 0.
-            let in_group = merged && groups[c] == 0;
+            let in_group = merged && group == 0;
             let x = if in_group { &self.scratch[..length] } else { &self.p[c * length..(c + 1) * length] };
             let loss = self.loss[..length].iter_mut();
             if self.y.is_empty() {

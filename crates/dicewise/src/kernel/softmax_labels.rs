@@ -15,9 +15,10 @@ use crate::{DiceError, Element, element::sealed::Lane};
 /// Gradients of this many elements are written past the caches.
 const LARGE: usize = 1 << 22;
 
-/// Voxels of a block.
+/// Voxels of a block: long runs of each map, since a prefetcher that follows many maps at once fetches in vain at the
+/// end of each, yet as few as keep the block in a second-level cache.
 fn block_length(classes: usize) -> usize {
-    if classes <= 16 { 1024 } else { 256 }
+    if classes <= 16 { 4096 } else { 1024 }
 }
 
 /// Numbers of classes with kernels of their own; every number would double the time it takes to compile the crate.
@@ -174,7 +175,9 @@ pub(super) fn differentiate<T: Element>(
         if finite {
             let outputs = pass.maps.iter_mut().map(|map| &mut map[here.clone()]);
             for (c, map) in outputs.enumerate() {
-                let row = &mut result[c * length..(c + 1) * length];
+                // Gathered one by one into the same row, which stays in the cache.
+                let place = if few.is_some() { c } else { 0 };
+                let row = &mut result[place * length..(place + 1) * length];
                 if few.is_none() {
                     set.run(Gather { block: &*copy, classes, c, row });
                 }

@@ -29,8 +29,8 @@ impl<const C: usize> Kernel for MeasureFew<'_, C> {
         for start in (0..self.codes.len()).step_by(FACTORS) {
             // Σ ln s = ln Π s.
             let mut product = Lanes::splat(1.0);
-            for tile in start..(start + FACTORS).min(self.codes.len()) {
-                let codes = &self.codes[tile];
+            let end = (start + FACTORS).min(self.codes.len());
+            for (tile, codes) in (start..end).zip(&self.codes[start..end]) {
                 let mut x: [_; C] = std::array::from_fn(|c| Lanes(rows[c][tile]));
                 let mut max = x[0];
                 for x in &x[1..] {
@@ -54,7 +54,7 @@ impl<const C: usize> Kernel for MeasureFew<'_, C> {
                 product = product.times(sum.where_counted(codes, 1.0));
                 of_labels = of_labels.plus(of_label);
             }
-            logarithms = logarithms.plus(product.map(|product| Lane::ln::<FMA>(product)));
+            logarithms = logarithms.plus(product.map(Lane::ln::<FMA>));
         }
         for c in 0..C {
             self.sums[c].prediction += predictions[c].sum();
@@ -140,7 +140,7 @@ impl<F: Lane> Kernel for MeasureMany<'_, F> {
             for lane in 0..LANES {
                 of_label.0[lane] = x[codes[lane].max(0) as usize][lane];
             }
-            let (max, sum) = exponentiate::<F, FMA>(x);
+            let (max, sum, _) = exponentiate::<F, FMA>(x, None);
             let inverse = sum.map(|sum| F::ONE / sum).where_counted(codes, F::ZERO);
             for (x, prediction) in x.iter().zip(&mut *self.predictions) {
                 *prediction = Lanes(*x).times_plus::<FMA>(inverse, Lanes(*prediction)).0;
@@ -171,20 +171,26 @@ impl<F: Lane> Kernel for MeasureMany<'_, F> {
     }
 }
 
-/// Replaces the logits of a tile by e^(x − max); the maximum and the sum.
+/// Replaces the logits of a tile by e^(x − max); the maximum, the sum and, with `factors`, the sum of products with them.
 #[inline(always)]
-fn exponentiate<F: Lane, const FMA: bool>(x: &mut [[F; LANES]]) -> (Lanes<F>, Lanes<F>) {
+fn exponentiate<F: Lane, const FMA: bool>(
+    x: &mut [[F; LANES]],
+    factors: Option<&[F]>,
+) -> (Lanes<F>, Lanes<F>, Lanes<F>) {
     let mut max = Lanes(x[0]);
     for x in &x[1..] {
         max = max.max(Lanes(*x));
     }
-    let mut sum = Lanes::splat(F::ZERO);
-    for x in x {
+    let [mut sum, mut products] = [Lanes::splat(F::ZERO); 2];
+    for (c, x) in x.iter_mut().enumerate() {
         let power = Lanes(*x).minus(max).exp::<FMA>();
         sum = sum.plus(power);
+        if let Some(factors) = factors {
+            products = Lanes::splat(factors[c]).times_plus::<FMA>(power, products);
+        }
         *x = power.0;
     }
-    (max, sum)
+    (max, sum, products)
 }
 
 /// Replaces a block of logits `[tiles, C, 16]` by their derivative; they have been found finite.
@@ -203,11 +209,7 @@ impl<F: Lane> Kernel for DifferentiateMany<'_, F> {
     fn run<const FMA: bool>(self) {
         let tiles = self.block.as_chunks_mut::<LANES>().0.chunks_exact_mut(self.outside.len());
         for (x, codes) in tiles.zip(self.codes) {
-            let (_, sum) = exponentiate::<F, FMA>(x);
-            let mut mean = Lanes::splat(F::ZERO);
-            for (x, &outside) in x.iter().zip(self.outside) {
-                mean = Lanes::splat(outside).times_plus::<FMA>(Lanes(*x), mean);
-            }
+            let (_, sum, mut mean) = exponentiate::<F, FMA>(x, Some(self.outside));
             // Where y = 1, which is one class of each voxel: what differs there, e^(x − max) and the class.
             let mut labelled = [(F::ZERO, 0_usize); LANES];
             for lane in 0..LANES {
