@@ -5,7 +5,7 @@ use burn::backend::{Dispatch, Flex};
 use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_flex::FlexTensor;
-use dicewise::{DiceError, DiceLoss, DiceSums, Presence, Shape, Target};
+use dicewise::{DiceError, DiceLoss, DiceSums, Presence, Shape, Similarity, Target};
 
 use crate::ops::{DiceOps, is_f32};
 
@@ -46,7 +46,7 @@ impl SoftDiceLoss {
     /// - target: `[B, C, …]`, values in [0, 1], converted to the prediction's precision; no gradient flows into it
     ///
     /// # Errors
-    /// Prediction and target of different shapes; in f32 on the CPU backend, values that are not finite or outside
+    /// Squared Dice, whose derivative needs the prediction; prediction and target of different shapes; in f32 on the CPU backend, values that are not finite or outside
     /// [0, 1]; elsewhere, where only sums reach the host, sums that are not finite or that values in [0, 1] cannot
     /// have; and what [`DiceLoss::terms`] refuses.
     pub fn forward<const D: usize>(
@@ -55,6 +55,10 @@ impl SoftDiceLoss {
         target: Tensor<D>,
         presence: Option<&Presence>,
     ) -> Result<DiceValue, DiceError> {
+        // The derivative of the others is affine in y, which is all that the backward pass keeps.
+        if self.loss.similarity() == Similarity::SquaredDice {
+            return Err(DiceError::DerivativeNeedsPrediction);
+        }
         let (shape, found) = (shape(&prediction)?, target.dims());
         if prediction.dims() != found {
             return Err(DiceError::Length {

@@ -5,6 +5,8 @@ use sealed::Lane;
 pub(crate) mod sealed {
     use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
+    use crate::{DenseMaps, Target};
+
     pub trait Sealed {}
 
     /// The arithmetic type of a voxel pass: `f32` for inputs of up to 32 bits, `f64` for `f64`.
@@ -37,6 +39,14 @@ pub(crate) mod sealed {
         fn times_plus<const FMA: bool>(self, factor: Self, summand: Self) -> Self;
         /// eˣ for x ≤ 88; below −87 it stays at e⁻⁸⁷, 10⁻³⁸.
         fn exp<const FMA: bool>(self) -> Self;
+        /// The values themselves, if they are `f32`.
+        fn as_f32(values: &[Self]) -> Option<&[f32]>;
+        /// The values themselves, if they are `f32`.
+        fn as_f32_mut(values: &mut [Self]) -> Option<&mut [f32]>;
+        /// The values of a target, if they are of this type.
+        fn of_maps(maps: DenseMaps<'_>) -> Option<&[Self]>;
+        /// Whether all values of a target are of this type, or of a shorter one.
+        fn is_exact(target: &Target<'_>) -> bool;
         /// ln x for normal x > 0.
         fn ln<const FMA: bool>(self) -> Self;
     }
@@ -60,6 +70,14 @@ pub trait Element: Copy + Send + Sync + PartialEq + sealed::Sealed + 'static {
     #[doc(hidden)]
     fn narrow(lane: Self::Lane) -> Self;
 
+    /// The row itself, if it is computed with as it is.
+    #[doc(hidden)]
+    fn lanes(row: &[Self]) -> Option<&[Self::Lane]>;
+
+    /// The row itself, if it is computed with as it is.
+    #[doc(hidden)]
+    fn lanes_mut(row: &mut [Self]) -> Option<&mut [Self::Lane]>;
+
     /// Exact.
     fn to_f64(self) -> f64;
 
@@ -69,7 +87,7 @@ pub trait Element: Copy + Send + Sync + PartialEq + sealed::Sealed + 'static {
 }
 
 macro_rules! element {
-    ($type:ty, $lane:ty, $zero:expr, $widen:expr, $narrow:expr) => {
+    ($type:ty, $lane:ty, $zero:expr, $widen:expr, $narrow:expr, $row:ident => $lanes:expr) => {
         impl sealed::Sealed for $type {}
 
         impl Element for $type {
@@ -86,6 +104,14 @@ macro_rules! element {
                 $narrow(lane)
             }
 
+            fn lanes($row: &[Self]) -> Option<&[$lane]> {
+                $lanes
+            }
+
+            fn lanes_mut($row: &mut [Self]) -> Option<&mut [$lane]> {
+                $lanes
+            }
+
             #[inline(always)]
             fn to_f64(self) -> f64 {
                 self.widen().wide()
@@ -99,10 +125,10 @@ macro_rules! element {
     };
 }
 
-element!(f32, f32, 0.0, |x| x, |x| x);
-element!(f64, f64, 0.0, |x| x, |x| x);
-element!(f16, f32, f16::ZERO, f32_from_f16, f16_from_f32);
-element!(bf16, f32, bf16::ZERO, f32_from_bf16, bf16_from_f32);
+element!(f32, f32, 0.0, |x| x, |x| x, row => Some(row));
+element!(f64, f64, 0.0, |x| x, |x| x, row => Some(row));
+element!(f16, f32, f16::ZERO, f32_from_f16, f16_from_f32, _row => None);
+element!(bf16, f32, bf16::ZERO, f32_from_bf16, bf16_from_f32, _row => None);
 
 // `half` converts value by value through a check of the processor; these are free of branches, so that the
 // loops around them fill vector registers.

@@ -5,7 +5,7 @@
 //! the smoothing term ε. This crate makes both explicit, and adds what real data need: labels that are
 //! *missing* rather than *empty*, class weights, masks. It follows Tilborghs et al., *The Dice loss in the
 //! context of missing or empty labels: introducing Φ and ε* (MICCAI 2022, arXiv 2207.09521); equation numbers
-//! are that paper's. It knows no framework and has no unsafe code.
+//! are that paper's. It knows no framework.
 //!
 //! ```text
 //! DL = 1 − (1/|Φ|) Σ_{φ∈Φ} (2 Σ_φ y p + ε) / (Σ_φ (y + p) + ε)                             (Eq. 3)
@@ -21,8 +21,13 @@
 //! - [`DiceTerms`] is the result: the loss, and the a and b of the derivative a − b·y (Eq. 4), which
 //!   [`write_gradient`](DiceTerms::write_gradient) spreads over the voxels.
 //!
-//! Predictions are probabilities `[B, C, I]`, `f32` or `f64`; a [`Target`] is an integer label map `[B, I]`
-//! or dense `[B, C, I]`. [`softmax_gradient`] and [`sigmoid_gradient`] chain the gradient to logits.
+//! Predictions are probabilities `[B, C, I]` of any [`Element`] type; a [`Target`] is an integer label map `[B, I]`
+//! or dense `[B, C, I]`. [`Similarity`] replaces Dice by a relative: Jaccard, Tversky, squared or generalized Dice.
+//!
+//! # From logits
+//!
+//! [`SegmentationLoss`] is what a training wants: activation, [`DiceLoss`] and cross-entropy in the same three steps,
+//! with nothing of the size of the input kept between the two voxel passes.
 //!
 //! # Example
 //!

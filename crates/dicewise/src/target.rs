@@ -70,8 +70,14 @@ impl<'a> Target<'a> {
         self.kind
     }
 
+    /// Whether the codes of all voxels are 0.
+    pub(crate) fn is_dense_and_whole(&self) -> bool {
+        matches!(self.kind, Kind::Dense(_)) && self.mask.is_none()
+    }
+
     /// Writes the class of each voxel of a block: [`LEFT_OUT`] where ignored or masked, and 0 everywhere
     /// else if the target is dense.
+    #[inline(always)]
     pub(crate) fn codes(
         &self,
         b: usize,
@@ -122,28 +128,56 @@ pub(crate) const LEFT_OUT: i32 = -1;
 /// The code of a label that is no class.
 const NO_CLASS: i32 = -2;
 
-/// Appends the codes of `labels`; false if one of them is no class.
-fn encode<L: Copy + Into<i64>>(
-    labels: &[L],
-    classes: usize,
-    ignore: Option<i64>,
-    codes: &mut Vec<i32>,
-) -> bool {
-    let mut in_range = true;
-    let mut code = |label: i64| {
-        let is_class = (label as u64) < classes as u64;
-        in_range &= is_class;
-        if is_class { label as i32 } else { NO_CLASS }
-    };
-    match ignore {
-        None => codes.extend(labels.iter().map(|&label| code(label.into()))),
-        Some(ignore) => codes.extend(labels.iter().map(|&label| {
-            let label = label.into();
-            if label == ignore { LEFT_OUT } else { code(label) }
-        })),
+/// Writes the codes of `labels`; false if one of them is no class.
+#[inline(always)]
+fn encode<L: Label>(labels: &[L], classes: usize, ignore: Option<i64>, codes: &mut Vec<i32>) -> bool {
+    codes.resize(labels.len(), 0);
+    let classes = classes as i32;
+    let mut refused = 0;
+    match ignore.and_then(L::from_i64) {
+        None => {
+            for (code, &label) in codes.iter_mut().zip(labels) {
+                *code = label.code(classes);
+                refused = refused.min(*code);
+            }
+        }
+        Some(ignore) => {
+            for (code, &label) in codes.iter_mut().zip(labels) {
+                let own = label.code(classes);
+                let ignored = label == ignore;
+                *code = if ignored { LEFT_OUT } else { own };
+                refused = refused.min(if ignored { 0 } else { own });
+            }
+        }
     }
-    in_range
+    refused == 0
 }
+
+/// An integer type of label maps.
+trait Label: Copy + PartialEq {
+    /// The label, or [`NO_CLASS`].
+    fn code(self, classes: i32) -> i32;
+    /// `None` for values that this type does not have.
+    fn from_i64(value: i64) -> Option<Self>;
+}
+
+macro_rules! label {
+    ($($type:ty as $wide:ty, $unsigned:ty);*) => {$(
+        impl Label for $type {
+            #[inline(always)]
+            fn code(self, classes: i32) -> i32 {
+                let wide = <$wide>::from(self);
+                if (wide as $unsigned) < classes as $unsigned { wide as i32 } else { NO_CLASS }
+            }
+
+            fn from_i64(value: i64) -> Option<Self> {
+                value.try_into().ok()
+            }
+        }
+    )*};
+}
+
+label!(u8 as i32, u32; u16 as i32, u32; i16 as i32, u32; i32 as i32, u32; i64 as i64, u64);
 
 /// Borrowed integer labels, `[B, I]`: a label is the index of its class.
 #[derive(Clone, Copy, Debug)]

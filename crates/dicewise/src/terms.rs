@@ -16,7 +16,7 @@ use crate::{
 /// where O_φ = Σ_φ y p is the overlap and U_φ = Σ_φ (y + p) the union of the subset φ of map (b, c). For hard
 /// labels the derivative takes two values: a where y = 0, a − b where y = 1. Masked voxels get 0.
 ///
-/// The other members of the family ([`Similarity`](crate::Similarity)) differ in a and b only, but for squared
+/// The other members of the family ([`Similarity`]) differ in a and b only, but for squared
 /// Dice, whose derivative depends on p voxel by voxel: a − b·y + c·p.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]

@@ -1,5 +1,5 @@
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use dicewise::{DiceError, DiceLoss, Epsilon, MissingLabels, MissingRule, Partition, Presence};
+use dicewise::{DiceError, DiceLoss, Epsilon, MissingLabels, MissingRule, Partition, Presence, Similarity};
 use dicewise_burn::{DiceValue, SoftDiceLoss};
 
 fn loss() -> DiceLoss {
@@ -105,4 +105,16 @@ fn marginal_treatment_of_one_class_is_refused() {
     let marginal = loss().with_missing_labels(MissingLabels::Marginal(MissingRule::Inferred)).unwrap();
     let found = SoftDiceLoss::new(marginal).forward(maps.clone(), maps, None);
     assert!(matches!(found, Err(DiceError::MarginalWithoutBackground)), "{found:?}");
+}
+
+/// Its derivative needs p, which the backward pass does not keep.
+#[test]
+fn squared_dice_is_refused_before_the_backward_pass() {
+    let loss = SoftDiceLoss::new(loss().with_similarity(Similarity::SquaredDice).unwrap());
+    let device = Device::flex().autodiff();
+    for dtype in [DType::F32, DType::F64] {
+        let maps = || Tensor::<3>::ones([1, 2, 3], (&device, dtype));
+        let found = loss.forward(maps().require_grad(), maps(), None);
+        assert_eq!(found.unwrap_err(), DiceError::DerivativeNeedsPrediction, "{dtype:?}");
+    }
 }

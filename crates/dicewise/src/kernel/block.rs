@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-use super::{MapSums, Wanted};
+use super::{
+    InstructionSet, Kernel, MapSums, Wanted,
+    lanes::{LANES, Lanes},
+};
 use crate::{
     DiceError, Element, Target,
     element::sealed::Lane,
     target::{DenseMaps, Kind, LEFT_OUT},
 };
-
-/// Rows of a block are padded to a multiple of this many voxels, which count as left out.
-pub(super) const LANES: usize = 16;
 
 /// The length of a row that holds `voxels`.
 pub(super) fn padded(voxels: usize) -> usize {
@@ -20,6 +20,7 @@ pub(super) fn padded(voxels: usize) -> usize {
 /// The codes of a block's voxels, and whether some of them are left out.
 pub(super) struct Codes {
     codes: Vec<i32>,
+    /// Whether one is left out, or the row is not whole tiles long.
     pub(super) left_out: bool,
 }
 
@@ -35,23 +36,300 @@ impl Codes {
         b: usize,
         voxels: &Range<usize>,
     ) -> Result<&[i32], DiceError> {
+        // All zeros again.
+        if target.is_dense_and_whole() && !self.left_out && self.codes.len() == voxels.len() {
+            return Ok(&self.codes);
+        }
         target.codes(b, voxels, &mut self.codes)?;
         self.codes.resize(padded(voxels.len()), LEFT_OUT);
         self.left_out = self.codes.iter().fold(0, |least: i32, &code| least.min(code)) < 0;
         Ok(&self.codes)
     }
 
+    /// As [`read`](Self::read), compiled for the instructions at hand.
+    pub(super) fn read_with(
+        &mut self,
+        set: InstructionSet,
+        target: &Target<'_>,
+        b: usize,
+        voxels: &Range<usize>,
+    ) -> Result<(), DiceError> {
+        set.run(Read { codes: self, target, b, voxels })
+    }
+
     pub(super) fn get(&self) -> &[i32] {
         &self.codes
+    }
+
+    /// How many voxels count.
+    #[inline(always)]
+    pub(super) fn counted(&self) -> f64 {
+        f64::from(self.codes.iter().map(|&code| i32::from(code >= 0)).sum::<i32>())
+    }
+
+    /// Whether one of a block's own voxels is left out.
+    #[inline(always)]
+    pub(super) fn has_left_out(&self, voxels: &Range<usize>) -> bool {
+        self.left_out && self.codes[..voxels.len()].iter().fold(0, |least: i32, &code| least.min(code)) < 0
+    }
+
+    /// Rows of sixteen.
+    pub(super) fn tiles(&self) -> &[[i32; LANES]] {
+        self.codes.as_chunks().0
+    }
+
+    /// Adds the voxels of each class to its target's sums, and those that count to `voxels` of class 0.
+    pub(super) fn count<'a>(&'a self, sums: &'a mut [MapSums], all: bool) -> Count<'a> {
+        Count { codes: &self.codes, sums, all }
+    }
+}
+
+struct Read<'a> {
+    codes: &'a mut Codes,
+    target: &'a Target<'a>,
+    b: usize,
+    voxels: &'a Range<usize>,
+}
+
+impl Kernel for Read<'_> {
+    type Output = Result<(), DiceError>;
+
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> Self::Output {
+        self.codes.read(self.target, self.b, self.voxels).map(drop)
+    }
+}
+
+pub(super) struct Count<'a> {
+    codes: &'a [i32],
+    sums: &'a mut [MapSums],
+    all: bool,
+}
+
+impl Kernel for Count<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        if self.all {
+            self.sums[0].voxels +=
+                f64::from(self.codes.iter().map(|&code| i32::from(code >= 0)).sum::<i32>());
+        }
+        if self.sums.len() > 16 {
+            for &code in self.codes.iter().filter(|&&code| code >= 0) {
+                self.sums[code as usize].target += 1.0;
+            }
+            return;
+        }
+        for (c, sums) in self.sums.iter_mut().enumerate() {
+            sums.target += f64::from(self.codes.iter().map(|&code| i32::from(code == c as i32)).sum::<i32>());
+        }
+    }
+}
+
+/// A block of logits into rows `[C, length]`, left-out voxels as 0; false if one of the others is not finite.
+pub(super) struct Load<'a, F, M> {
+    pub(super) map: M,
+    pub(super) codes: &'a [i32],
+    pub(super) left_out: bool,
+    pub(super) rows: &'a mut [F],
+}
+
+impl<'a, T: Element, M: Fn(usize) -> &'a [T]> Kernel for Load<'_, T::Lane, M> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> bool {
+        let mut finite = true;
+        for (c, row) in self.rows.chunks_exact_mut(self.codes.len()).enumerate() {
+            finite &= load_logits((self.map)(c), self.codes, self.left_out, row);
+        }
+        finite
+    }
+}
+
+/// As [`Load`], with the classes of sixteen voxels side by side, `[tiles, C, 16]`: many rows at a distance of a power
+/// of two would share a few sets of the cache.
+pub(super) struct LoadTiles<'a, F, M> {
+    pub(super) map: M,
+    pub(super) classes: usize,
+    pub(super) codes: &'a [i32],
+    pub(super) left_out: bool,
+    pub(super) block: &'a mut [F],
+}
+
+impl<'a, T: Element, M: Fn(usize) -> &'a [T]> Kernel for LoadTiles<'_, T::Lane, M> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> bool {
+        let mut finite = true;
+        let block = self.block.as_chunks_mut::<LANES>().0;
+        for c in 0..self.classes {
+            let map = (self.map)(c);
+            let tiles = block.iter_mut().skip(c).step_by(self.classes);
+            for ((tile, x), codes) in tiles.zip(map.chunks(LANES)).zip(self.codes.as_chunks::<LANES>().0) {
+                match <&[T; LANES]>::try_from(x) {
+                    Ok(x) if !self.left_out => {
+                        let mut largest = 0;
+                        for (out, x) in tile.iter_mut().zip(x) {
+                            *out = x.widen();
+                            largest = largest.max(out.magnitude());
+                        }
+                        finite &= largest < T::Lane::INFINITE;
+                    }
+                    _ => finite &= load_logits(x, codes, true, tile),
+                }
+            }
+        }
+        finite
+    }
+}
+
+/// The row of one class out of `[tiles, C, 16]`.
+pub(super) struct Gather<'a, F> {
+    pub(super) block: &'a [F],
+    pub(super) classes: usize,
+    pub(super) c: usize,
+    pub(super) row: &'a mut [F],
+}
+
+impl<F: Lane> Kernel for Gather<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let tiles = self.block.as_chunks::<LANES>().0.iter().skip(self.c).step_by(self.classes);
+        for (out, tile) in self.row.as_chunks_mut::<LANES>().0.iter_mut().zip(tiles) {
+            *out = *tile;
+        }
+    }
+}
+
+/// A row of lanes into a map, 0 where left out.
+pub(super) struct Store<'a, F, T> {
+    pub(super) row: &'a [F],
+    pub(super) codes: &'a [i32],
+    pub(super) left_out: bool,
+    pub(super) map: &'a mut [T],
+}
+
+impl<T: Element> Kernel for Store<'_, T::Lane, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        if !self.left_out {
+            self.map.iter_mut().zip(self.row).for_each(|(out, &value)| *out = T::narrow(value));
+            return;
+        }
+        for ((out, &value), &code) in self.map.iter_mut().zip(self.row).zip(self.codes) {
+            *out = if code >= 0 { T::narrow(value) } else { T::ZERO };
+        }
+    }
+}
+
+/// One map's block in tiles: x and, if dense, y, straight from the arrays where their type and the block allow.
+pub(super) struct Input<'a, F> {
+    pub(super) x: &'a [[F; LANES]],
+    /// Empty for label maps.
+    pub(super) y: &'a [[F; LANES]],
+    pub(super) codes: &'a [[i32; LANES]],
+    pub(super) left_out: bool,
+    /// False if a copy has met a value that is not finite, or a y outside of [0, 1].
+    pub(super) accepted: bool,
+}
+
+impl<'a, F: Lane> Input<'a, F> {
+    #[inline(always)]
+    pub(super) fn new<T: Element<Lane = F>>(
+        row: &'a [T],
+        target: &Target<'a>,
+        map: (usize, usize),
+        voxels: &Range<usize>,
+        codes: &'a Codes,
+        room: (&'a mut [F], &'a mut [F]),
+    ) -> Self {
+        match T::lanes(row) {
+            Some(x) if !codes.left_out => {
+                let mut accepted = true;
+                let y = truth_tiles(target, map, voxels, codes, room.1, &mut accepted);
+                Self { x: x.as_chunks().0, y, codes: codes.tiles(), left_out: false, accepted }
+            }
+            _ => Self::copied(row, target, map, voxels, codes, room),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn copied<T: Element<Lane = F>>(
+        row: &[T],
+        target: &Target<'a>,
+        map: (usize, usize),
+        voxels: &Range<usize>,
+        codes: &'a Codes,
+        (x, y): (&'a mut [F], &'a mut [F]),
+    ) -> Self {
+        let x = &mut x[..codes.get().len()];
+        let mut accepted = load_logits(row, codes.get(), codes.left_out, x);
+        let y = truth_tiles(target, map, voxels, codes, y, &mut accepted);
+        Self { x: x.as_chunks().0, y, codes: codes.tiles(), left_out: codes.left_out, accepted }
+    }
+
+    pub(super) fn is_dense(&self) -> bool {
+        !self.y.is_empty()
+    }
+
+    /// The voxels of a class.
+    #[inline(always)]
+    pub(super) fn count(&self, class: i32) -> f64 {
+        let codes = self.codes.as_flattened().iter();
+        f64::from(codes.map(|&code| i32::from(code == class)).sum::<i32>())
+    }
+
+    /// Whether the lowest and the highest value lie in [0, 1], up to rounding.
+    #[inline(always)]
+    pub(super) fn in_range((lowest, highest): (Lanes<F>, Lanes<F>)) -> bool {
+        let (low, high) = (F::of(LOWEST), F::of(HIGHEST));
+        lowest.0.iter().all(|&y| y >= low) && highest.0.iter().all(|&y| y <= high)
+    }
+}
+
+/// y in tiles; none for label maps.
+#[inline(always)]
+fn truth_tiles<'a, F: Lane>(
+    target: &Target<'a>,
+    (b, c): (usize, usize),
+    voxels: &Range<usize>,
+    codes: &Codes,
+    room: &'a mut [F],
+    accepted: &mut bool,
+) -> &'a [[F; LANES]] {
+    let Kind::Dense(maps) = target.kind() else { return &[] };
+    match F::of_maps(maps) {
+        Some(y) if !codes.left_out => y[target.shape().map(b, c, voxels)].as_chunks().0,
+        _ => {
+            let room = &mut room[..codes.get().len()];
+            *accepted &= load_dense(maps, target, (b, c), voxels, codes.get(), room);
+            room.as_chunks().0
+        }
     }
 }
 
 /// Logits into lanes, left-out voxels as 0; false if one of the others is not finite.
 #[inline(always)]
-pub(super) fn load_logits<T: Element>(x: &[T], codes: &[i32], row: &mut [T::Lane]) -> bool {
+pub(super) fn load_logits<T: Element>(x: &[T], codes: &[i32], left_out: bool, row: &mut [T::Lane]) -> bool {
     let mut largest = 0;
+    if !left_out {
+        for (out, x) in row.iter_mut().zip(x) {
+            *out = x.widen();
+            largest = largest.max(out.magnitude());
+        }
+        return largest < T::Lane::INFINITE;
+    }
     for ((out, x), &code) in row.iter_mut().zip(x).zip(codes) {
-        let x = if code >= 0 { x.widen() } else { T::Lane::ZERO };
+        let x = x.widen();
+        // Selected, not multiplied: 0 · NaN under the mask would be NaN.
+        let x = if code >= 0 { x } else { T::Lane::ZERO };
         largest = largest.max(x.magnitude());
         *out = x;
     }
@@ -138,7 +416,7 @@ pub(super) fn add_map<F: Lane>(
     }
 }
 
-/// Σ_j term(j, row[j]) in `f64`, in [`LANES`] partial sums, so that the loop fills vector registers.
+/// `Σ_j term(j, row[j])` in `f64`, in [`LANES`] partial sums, so that the loop fills vector registers.
 #[inline(always)]
 pub(super) fn fold<F: Lane>(row: &[F], term: impl Fn(usize, f64) -> f64) -> f64 {
     let mut sums = [0.0; LANES];
@@ -154,32 +432,31 @@ pub(super) fn fold<F: Lane>(row: &[F], term: impl Fn(usize, f64) -> f64) -> f64 
 const LOWEST: f64 = -1e-4;
 const HIGHEST: f64 = 1.0 + 1e-4;
 
-/// Names the first value of a block that a load has refused.
+/// Names the first value of a map's block that is refused, if any.
 #[cold]
-pub(super) fn find_bad_value<T: Element>(
-    row: impl Fn(usize) -> T,
+pub(super) fn find_bad_value(
+    row: impl Fn(usize) -> f64,
     target: &Target<'_>,
     probabilities: bool,
     (batch, class): (usize, usize),
     voxels: &Range<usize>,
     codes: &[i32],
-) -> DiceError {
+) -> Option<DiceError> {
     let is_probability = |value: f64| (LOWEST..=HIGHEST).contains(&value);
     let counted = || (0..voxels.len()).filter(|&offset| codes[offset] >= 0);
-    let mut input = counted().map(|offset| (offset, row(offset).to_f64()));
+    let mut input = counted().map(|offset| (offset, row(offset)));
     if let Some((offset, value)) =
         input.find(|&(_, value)| !value.is_finite() || probabilities && !is_probability(value))
     {
         let voxel = voxels.start + offset;
-        return match value.is_finite() {
+        return Some(match value.is_finite() {
             true => DiceError::PredictionNotProbability { value, batch, class, voxel },
             false => DiceError::PredictionNotFinite { value, batch, class, voxel },
-        };
+        });
     }
     let start = target.shape().map(batch, class, voxels).start;
-    let Kind::Dense(maps) = target.kind() else { unreachable!("a load has refused a value of this block") };
+    let Kind::Dense(maps) = target.kind() else { return None };
     let mut truth = counted().map(|offset| (offset, maps.get(start + offset)));
-    let (offset, value) =
-        truth.find(|&(_, value)| !is_probability(value)).expect("a load has refused a value of this block");
-    DiceError::TargetNotProbability { value, batch, class, voxel: voxels.start + offset }
+    let (offset, value) = truth.find(|&(_, value)| !is_probability(value))?;
+    Some(DiceError::TargetNotProbability { value, batch, class, voxel: voxels.start + offset })
 }

@@ -2,12 +2,43 @@
 
 use super::{
     Backward, Forward, Kernel, MapSums,
-    block::{Codes, Truth, add_map, find_bad_value, fold, load_dense, load_probabilities, padded},
+    block::{Codes, Input, Truth, add_map, find_bad_value, fold, load_dense, load_probabilities, padded},
+    lanes::Lanes,
 };
-use crate::{DiceError, Element, Target, shape::Chunk, target::Kind};
+use crate::{DiceError, Element, Target, element::sealed::Lane, shape::Chunk, target::Kind};
 
 /// Voxels of a block.
 const BLOCK: usize = 1024;
+
+/// The sums of a map over a block in `f64`; false if p or y is outside of [0, 1].
+#[inline(always)]
+fn add_plain<F: Lane, const FMA: bool, const DENSE: bool>(
+    input: &Input<'_, F>,
+    class: i32,
+    sums: &mut MapSums,
+) -> bool {
+    let zero = Lanes::splat(F::ZERO);
+    let [mut overlap, mut target, mut prediction] = [Lanes::splat(0.0_f64); 3];
+    let (mut range, mut range_y) = ((zero, zero), (zero, zero));
+    for (tile, codes) in input.codes.iter().enumerate() {
+        let p = Lanes(input.x[tile]);
+        range = (range.0.min(p), range.1.max(p));
+        prediction = prediction.plus(p.widened());
+        if DENSE {
+            let y = Lanes(input.y[tile]);
+            range_y = (range_y.0.min(y), range_y.1.max(y));
+            target = target.plus(y.widened());
+            overlap = p.widened().times_plus::<FMA>(y.widened(), overlap);
+        } else {
+            overlap = overlap.plus(p.where_class(codes, class, zero).widened());
+        }
+    }
+    sums.overlap += overlap.sum();
+    sums.prediction += prediction.sum();
+    sums.target += if DENSE { target.sum() } else { input.count(class) };
+    // NaN passes by the range, and shows in the sum.
+    Input::in_range(range) && Input::in_range(range_y) && prediction.is_finite() && target.is_finite()
+}
 
 pub(super) struct Measure<'a, T>(pub(super) Forward<'a, T>);
 
@@ -18,33 +49,49 @@ impl<T: Element> Kernel for Measure<'_, T> {
     fn run<const FMA: bool>(self) -> Self::Output {
         let Forward { wanted, input, target, chunk } = self.0;
         let shape = target.shape();
+        let plain = !wanted.squares && !wanted.background;
         let mut sums = vec![MapSums::default(); shape.classes()];
         let mut codes = Codes::new();
-        let [mut p, mut y, mut y0] = [[0.0; BLOCK]; 3];
+        let [mut x, mut y] = [[T::Lane::ZERO; BLOCK]; 2];
+        let [mut p, mut y_wide, mut y0] = [[0.0; BLOCK]; 3];
         for voxels in chunk.blocks(BLOCK) {
-            let codes = codes.read(target, chunk.b, &voxels)?;
+            codes.read(target, chunk.b, &voxels)?;
             let length = padded(voxels.len());
-            let p = &mut p[..length];
             if let Kind::Dense(maps) = target.kind()
                 && wanted.background
             {
-                load_dense(maps, target, (chunk.b, 0), &voxels, codes, &mut y0[..length]);
+                load_dense(maps, target, (chunk.b, 0), &voxels, codes.get(), &mut y0[..length]);
             }
             for (c, sums) in sums.iter_mut().enumerate() {
-                let x = &input[shape.map(chunk.b, c, &voxels)];
-                let mut accepted = load_probabilities(x, codes, p);
-                let (truth, background) = match target.kind() {
-                    Kind::Labels(_) => (Truth::Class(c as i32, codes), Truth::Class(0, codes)),
-                    Kind::Dense(maps) => {
-                        let y = &mut y[..length];
-                        accepted &= load_dense(maps, target, (chunk.b, c), &voxels, codes, y);
-                        (Truth::Dense(&*y), Truth::Dense(&y0[..length]))
+                let (map, class) = ((chunk.b, c), c as i32);
+                let row = &input[shape.map(chunk.b, c, &voxels)];
+                let accepted = if plain && T::Lane::is_exact(target) {
+                    let input = Input::new(row, target, map, &voxels, &codes, (&mut x, &mut y));
+                    let accepted = match input.is_dense() {
+                        true => add_plain::<_, FMA, true>(&input, class, sums),
+                        false => add_plain::<_, FMA, false>(&input, class, sums),
+                    };
+                    accepted && input.accepted
+                } else {
+                    let (p, codes) = (&mut p[..length], codes.get());
+                    let mut accepted = load_probabilities(row, codes, p);
+                    let (truth, background) = match target.kind() {
+                        Kind::Labels(_) => (Truth::Class(class, codes), Truth::Class(0, codes)),
+                        Kind::Dense(maps) => {
+                            let y = &mut y_wide[..length];
+                            accepted &= load_dense(maps, target, map, &voxels, codes, y);
+                            (Truth::Dense(&*y), Truth::Dense(&y0[..length]))
+                        }
+                    };
+                    if accepted {
+                        add_map(p, truth, background, &wanted, sums);
                     }
+                    accepted
                 };
                 if !accepted {
-                    return Err(find_bad_value(|j| x[j], target, true, (chunk.b, c), &voxels, codes));
+                    find_bad_value(|j| row[j].to_f64(), target, true, map, &voxels, codes.get())
+                        .map_or(Ok(()), Err)?;
                 }
-                add_map(p, truth, background, &wanted, sums);
             }
         }
         Ok(sums)
@@ -76,8 +123,9 @@ impl Kernel for MeasureTarget<'_> {
                     let y = &mut y[..padded(voxels.len())];
                     for (c, size) in sizes.iter_mut().enumerate() {
                         if !load_dense(maps, target, (b, c), &voxels, codes, y) {
-                            let counted = |_| 0.0_f32;
-                            return Err(find_bad_value(counted, target, true, (b, c), &voxels, codes));
+                            let counted = |_| 0.0;
+                            find_bad_value(counted, target, true, (b, c), &voxels, codes)
+                                .map_or(Ok(()), Err)?;
                         }
                         *size += fold(y, |_, y| y);
                     }
@@ -101,7 +149,8 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
         let mut codes = Codes::new();
         let [mut p, mut y] = [[0.0; BLOCK]; 2];
         for voxels in pass.chunk.blocks(BLOCK) {
-            let codes = codes.read(target, b, &voxels)?;
+            codes.read(target, b, &voxels)?;
+            let (left_out, codes) = (codes.has_left_out(&voxels), codes.get());
             let here = pass.chunk.within(&voxels);
             let length = padded(voxels.len());
             for class in 0..classes {
@@ -112,13 +161,18 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
                 if curvature != 0.0 {
                     let x = pass.input(class, &voxels);
                     if !load_probabilities(x, codes, &mut p[..length]) {
-                        return Err(find_bad_value(|j| x[j], target, true, (b, class), &voxels, codes));
+                        find_bad_value(|j| x[j].to_f64(), target, true, (b, class), &voxels, codes)
+                            .map_or(Ok(()), Err)?;
                     }
-                } else {
-                    p[..length].fill(0.0);
                 }
                 let out = &mut pass.maps[class][here.clone()];
                 match target.kind() {
+                    Kind::Labels(_) if curvature == 0.0 && !left_out => {
+                        let (outside, inside) = (T::from_f64(a), T::from_f64(a - slope));
+                        for (out, &code) in out.iter_mut().zip(codes) {
+                            *out = if code == row as i32 { inside } else { outside };
+                        }
+                    }
                     Kind::Labels(_) if curvature == 0.0 => {
                         let (outside, inside) = (T::from_f64(a), T::from_f64(a - slope));
                         for (out, &code) in out.iter_mut().zip(codes) {
@@ -133,6 +187,16 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
                         }
                     }
                     Kind::Dense(maps) => {
+                        let here = target.shape().map(b, row, &voxels);
+                        match T::Lane::of_maps(maps).map(|y| &y[here]) {
+                            Some(y) if curvature == 0.0 && !left_out => {
+                                for (out, y) in out.iter_mut().zip(y) {
+                                    *out = T::from_f64(a - slope * y.wide());
+                                }
+                                continue;
+                            }
+                            _ => {}
+                        }
                         load_dense(maps, target, (b, row), &voxels, codes, &mut y[..length]);
                         for (((out, &code), p), y) in out.iter_mut().zip(codes).zip(&p).zip(&y) {
                             let value = a - slope * y + curvature * p;

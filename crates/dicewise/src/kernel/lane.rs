@@ -1,11 +1,11 @@
 //! exp and ln without branches and tables, so that loops over them fill vector registers.
 
-use crate::element::sealed::Lane;
+use crate::{DenseMaps, Target, element::sealed::Lane, target::Kind};
 
 /// 1.5 · 2²³: added to a small x, it leaves x rounded to an integer in the lowest bits.
 const ROUNDER: f32 = 12_582_912.0;
 /// ln 2 in two parts, the first with so few bits that its product with an exponent is exact.
-const LN_2_HIGH: f32 = 0.693_359_375;
+const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = -2.121_944_4e-4;
 
 impl Lane for f32 {
@@ -36,6 +36,23 @@ impl Lane for f32 {
     #[inline(always)]
     fn times_plus<const FMA: bool>(self, factor: Self, summand: Self) -> Self {
         if FMA { self.mul_add(factor, summand) } else { self * factor + summand }
+    }
+
+    fn as_f32(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+
+    fn as_f32_mut(values: &mut [Self]) -> Option<&mut [f32]> {
+        Some(values)
+    }
+
+    #[inline(always)]
+    fn of_maps(maps: DenseMaps<'_>) -> Option<&[Self]> {
+        if let DenseMaps::F32(maps) = maps { Some(maps) } else { None }
+    }
+
+    fn is_exact(target: &Target<'_>) -> bool {
+        !matches!(target.kind(), Kind::Dense(DenseMaps::F64(_)))
     }
 
     /// x = n ln 2 + r with |r| ≤ ½ ln 2; eˣ = 2ⁿ · (a polynomial of degree 5 in r), 1.8e-7 relative.
@@ -106,6 +123,23 @@ impl Lane for f64 {
     #[inline(always)]
     fn times_plus<const FMA: bool>(self, factor: Self, summand: Self) -> Self {
         if FMA { self.mul_add(factor, summand) } else { self * factor + summand }
+    }
+
+    fn as_f32(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+
+    fn as_f32_mut(_: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
+
+    #[inline(always)]
+    fn of_maps(maps: DenseMaps<'_>) -> Option<&[Self]> {
+        if let DenseMaps::F64(maps) = maps { Some(maps) } else { None }
+    }
+
+    fn is_exact(_: &Target<'_>) -> bool {
+        true
     }
 
     // f64 is for checking other precisions against: exact rather than fast.

@@ -8,8 +8,11 @@ mod block;
 mod identity;
 mod instruction_set;
 mod lane;
+mod lanes;
 mod sigmoid;
 mod softmax;
+mod softmax_labels;
+mod softmax_tile;
 
 use rayon::prelude::*;
 
@@ -95,6 +98,7 @@ pub(crate) fn measure<T: Element>(
             match wanted.activation {
                 Activation::None => set.run(identity::Measure(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Measure(pass)),
+                Activation::Softmax if pass.is_plain() => softmax_labels::measure(set, &pass),
                 Activation::Softmax => set.run(softmax::Measure(pass)),
             }
         })
@@ -171,6 +175,7 @@ pub(crate) fn write_gradient<T: Element>(
             match activation {
                 Activation::None => set.run(identity::Differentiate(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Differentiate(pass)),
+                Activation::Softmax if pass.is_plain() => softmax_labels::differentiate(set, pass),
                 Activation::Softmax => set.run(softmax::Differentiate(pass)),
             }
         })

@@ -64,12 +64,13 @@ impl<F: Lane> Block<F> {
         self.length = padded(voxels.len());
         for c in 0..self.classes {
             let here = c * self.length..(c + 1) * self.length;
-            let mut accepted = load_logits(row(c), codes, &mut self.p[here.clone()]);
+            let mut accepted = load_logits(row(c), codes, true, &mut self.p[here.clone()]);
             if let Kind::Dense(maps) = target.kind() {
                 accepted &= load_dense(maps, target, (b, c), voxels, codes, &mut self.y[here]);
             }
             if !accepted {
-                return Err(find_bad_value(|j| row(c)[j], target, false, (b, c), voxels, codes));
+                find_bad_value(|j| row(c)[j].to_f64(), target, false, (b, c), voxels, codes)
+                    .map_or(Ok(()), Err)?;
             }
         }
         Ok(())
@@ -125,9 +126,9 @@ impl<F: Lane> Block<F> {
         if merged {
             self.merge::<FMA>(groups);
         }
-        for c in 0..self.classes {
+        for (c, &group) in groups.iter().enumerate() {
             // The group's log-sum-exp is in `scratch`; all merged classes are in the group of class 0.
-            let in_group = merged && groups[c] == 0;
+            let in_group = merged && group == 0;
             let x = if in_group { &self.scratch[..length] } else { &self.p[c * length..(c + 1) * length] };
             let loss = self.loss[..length].iter_mut();
             if self.y.is_empty() {
@@ -201,6 +202,29 @@ impl<F: Lane> Block<F> {
             *loss = if total > F::ZERO { *loss + lse * total } else { F::ZERO };
         }
         fold(&self.loss[..length], |_, loss| loss)
+    }
+}
+
+impl<T> Forward<'_, T> {
+    /// Whether [`softmax_labels`](super::softmax_labels) can do it.
+    pub(super) fn is_plain(&self) -> bool {
+        let (b, classes) = (self.chunk.b, self.target.shape().classes());
+        matches!(self.target.kind(), Kind::Labels(_))
+            && !self.wanted.squares
+            && !self.wanted.background
+            && self.wanted.cross_entropy.groups(b, classes).is_none_or(is_identity)
+    }
+}
+
+impl<T> Backward<'_, T> {
+    /// Whether [`softmax_labels`](super::softmax_labels) can do it.
+    pub(super) fn is_plain(&self) -> bool {
+        let (of, classes) = (&self.coefficients, self.target.shape().classes());
+        let maps = self.chunk.b * classes..(self.chunk.b + 1) * classes;
+        matches!(self.target.kind(), Kind::Labels(_))
+            && of.c[maps.clone()].iter().all(|&c| c == 0.0)
+            && is_identity(&of.row[maps])
+            && of.cross_entropy_of.groups(self.chunk.b, classes).is_none_or(is_identity)
     }
 }
 
@@ -308,6 +332,11 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
         }
         Ok(())
     }
+}
+
+/// Whether no class is merged.
+fn is_identity(groups: &[usize]) -> bool {
+    groups.iter().enumerate().all(|(c, &group)| c == group)
 }
 
 /// ∂L/∂p = a − b·y_row + c·p at voxel j.

@@ -16,6 +16,8 @@ mod numerics;
 mod family;
 // From logits, with cross-entropy: every option, input type and instruction set.
 mod segmentation;
+// Accuracy on whole volumes, up to 10⁸ voxels.
+mod large;
 // Eq. 5.
 mod heuristic;
 // The table of peers' defaults.

@@ -1,0 +1,210 @@
+//! The fused loss against the memory bandwidth: `cargo bench -p dicewise --bench bound [-- --json FILE]`.
+//!
+//! The bound is the time in which the bytes that must move can move: input and labels read once for the sums, once
+//! more for the gradient, and the gradient written once. The bandwidth is measured in the same run, by the same
+//! threads, with the better of a read and a copy in these proportions. Processor time, summed over threads, is what
+//! other work on the machine disturbs least; it is compared with processor time.
+
+use std::{hint::black_box, time::Instant};
+
+use dicewise::{
+    Activation, DiceLoss, Element, Epsilon, InstructionSet, LabelMap, Partition, SegmentationLoss, Shape,
+    Target,
+};
+use rayon::prelude::*;
+
+/// A measurement is repeated for at least this long, in seconds.
+const LEAST: f64 = 0.7;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let json = match (arguments.next().as_deref(), arguments.next()) {
+        (Some("--json"), Some(path)) => Some(path),
+        (Some(filter), None) => {
+            table(Some(filter));
+            return;
+        }
+        _ => None,
+    };
+    let rows = table(None);
+    if let Some(path) = json {
+        std::fs::write(&path, format!("[\n{}\n]\n", rows.join(",\n"))).expect("the JSON file can be written");
+    }
+}
+
+fn table(filter: Option<&str>) -> Vec<String> {
+    let bandwidth = Bandwidth::measure();
+    println!(
+        "{} threads, {}; processor time of a thread: {:.1} GB/s read, {:.1} GB/s copied",
+        rayon::current_num_threads(),
+        InstructionSet::best(),
+        bandwidth.read / 1e9,
+        bandwidth.copied / 1e9
+    );
+    println!("| input | loss | sums, ms | gradient, ms | bound, ms | ratio | wall, ms |");
+    println!("|:--|:--|--:|--:|--:|--:|--:|");
+    let mut rows = Vec::new();
+    let shapes = [[2, 4, 192 * 192 * 48], [2, 14, 96 * 96 * 96], [1, 105, 96 * 96 * 96]];
+    let softmax = |shape, name| {
+        move |rows: &mut Vec<String>, bandwidth: &Bandwidth| {
+            rows.push(case::<f32>(bandwidth, name, shape, Activation::Softmax, Some(1.0)));
+        }
+    };
+    let mut run = |name: &str, case: &dyn Fn(&mut Vec<String>, &Bandwidth)| {
+        if filter.is_none_or(|filter| name.contains(filter)) {
+            case(&mut rows, &bandwidth);
+        }
+    };
+    run("softmax4", &softmax(shapes[0], "softmax + Dice + CE"));
+    run("softmax14", &softmax(shapes[1], "softmax + Dice + CE"));
+    run("softmax105", &softmax(shapes[2], "softmax + Dice + CE"));
+    let binary = [2, 1, 192 * 192 * 48];
+    run("sigmoid1", &|rows, bandwidth| {
+        rows.push(case::<f32>(bandwidth, "sigmoid + Dice", binary, Activation::Sigmoid, None));
+    });
+    run("sigmoidce1", &|rows, bandwidth| {
+        rows.push(case::<f32>(bandwidth, "sigmoid + Dice + BCE", binary, Activation::Sigmoid, Some(1.0)));
+    });
+    run("none1", &|rows, bandwidth| {
+        rows.push(case::<f32>(bandwidth, "Dice of probabilities", binary, Activation::None, None));
+    });
+    run("none4", &|rows, bandwidth| {
+        rows.push(case::<f32>(bandwidth, "Dice of probabilities", shapes[0], Activation::None, None));
+    });
+    run("half4", &|rows, bandwidth| {
+        rows.push(case::<half::f16>(
+            bandwidth,
+            "softmax + Dice + CE, f16",
+            shapes[0],
+            Activation::Softmax,
+            Some(1.0),
+        ));
+    });
+    run("bfloat4", &|rows, bandwidth| {
+        rows.push(case::<half::bf16>(
+            bandwidth,
+            "softmax + Dice + CE, bf16",
+            shapes[0],
+            Activation::Softmax,
+            Some(1.0),
+        ));
+    });
+    rows
+}
+
+/// Bytes per second of processor time, over all threads.
+struct Bandwidth {
+    read: f64,
+    copied: f64,
+}
+
+impl Bandwidth {
+    fn measure() -> Self {
+        let (from, mut to) = (vec![1_u64; 1 << 25], vec![0_u64; 1 << 25]);
+        let bytes = 8.0 * from.len() as f64;
+        let chunk = 1 << 16;
+        let read = processor_time(|| {
+            let sum =
+                from.par_chunks(chunk).map(|from| from.iter().fold(0_u64, |sum, x| sum.wrapping_add(*x)));
+            black_box(sum.reduce(|| 0, u64::wrapping_add));
+        });
+        let copied = processor_time(|| {
+            to.par_chunks_mut(chunk)
+                .zip(from.par_chunks(chunk))
+                .for_each(|(to, from)| to.copy_from_slice(from));
+            black_box(&mut to);
+        });
+        Self { read: bytes / read.0, copied: 2.0 * bytes / copied.0 }
+    }
+}
+
+fn case<T: Element>(
+    bandwidth: &Bandwidth,
+    name: &str,
+    [batch, classes, voxels]: [usize; 3],
+    activation: Activation,
+    cross_entropy: Option<f64>,
+) -> String {
+    let shape = Shape::new(batch, classes, voxels).expect("a valid shape");
+    let mut state = 1_u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / f64::from(1_u32 << 24)
+    };
+    let scale = if activation == Activation::None { (1.0, 0.0) } else { (8.0, -4.0) };
+    let input: Vec<T> = (0..shape.elements()).map(|_| T::from_f64(scale.0 * random() + scale.1)).collect();
+    // Runs of equal labels, as in a segmentation.
+    let labels: Vec<u8> = (0..batch * voxels).map(|i| (i / 37 % (classes.max(2))) as u8).collect();
+    let mut target = Target::labels(shape, LabelMap::U8(&labels)).expect("as many labels as voxels");
+    let dense: Vec<f32>;
+    if classes == 1 {
+        dense = labels.iter().map(|&label| f32::from(label)).collect();
+        target = Target::dense(shape, &dense).expect("as many values as voxels");
+    }
+    let target_bytes = if classes == 1 { 4 * labels.len() } else { labels.len() };
+    let mut gradient = vec![T::ZERO; input.len()];
+    let dice = DiceLoss::new(Partition::BatchWise, Epsilon::uniform(1e-5).expect("a valid ε"));
+    let mut loss = SegmentationLoss::new(dice.expect("a valid loss"), activation).expect("a valid loss");
+    if let Some(weight) = cross_entropy {
+        loss = loss.with_cross_entropy(weight).expect("a valid weight");
+    }
+    let terms = || {
+        let sums = loss.sums(&input, &target, None).expect("valid data");
+        loss.terms(&sums, None).expect("valid sums")
+    };
+    let of_sums = processor_time(|| {
+        black_box(terms());
+    });
+    let terms = terms();
+    let of_gradient = processor_time(|| {
+        loss.write_gradient(&terms, black_box(&input), &target, 1.0, &mut gradient).expect("valid data");
+    });
+    let input_bytes = size_of_val(input.as_slice()) as f64;
+    // Without activation, the gradient does not need the input.
+    let again = if activation == Activation::None { 0.0 } else { input_bytes };
+    let best = bandwidth.read.max(bandwidth.copied);
+    let bound = (2.0 * input_bytes + again + 2.0 * target_bytes as f64) / best;
+    let total = of_sums.0 + of_gradient.0;
+    let wall = of_sums.1 + of_gradient.1;
+    let [sums, gradient, bound, wall] = [of_sums.0, of_gradient.0, bound, wall].map(|seconds| 1e3 * seconds);
+    let ratio = 1e3 * total / bound;
+    println!(
+        "| [{batch}, {classes}, {voxels}] | {name} | {sums:.1} | {gradient:.1} | {bound:.1} | {ratio:.2} | {wall:.1} |"
+    );
+    format!(
+        "  {{\"shape\": [{batch}, {classes}, {voxels}], \"loss\": \"{name}\", \"sums_ms\": {sums:.3}, \
+         \"gradient_ms\": {gradient:.3}, \"bound_ms\": {bound:.3}, \"ratio\": {ratio:.3}, \"wall_ms\": {wall:.3}}}"
+    )
+}
+
+/// Processor and wall time of one run in seconds, the medians of several.
+fn processor_time(mut run: impl FnMut()) -> (f64, f64) {
+    run();
+    let (mut processor, mut wall) = (Vec::new(), Vec::new());
+    let start = Instant::now();
+    while processor.len() < 5 || start.elapsed().as_secs_f64() < LEAST {
+        let (before, begin) = (processor_nanoseconds(), Instant::now());
+        run();
+        wall.push(begin.elapsed().as_secs_f64());
+        processor.push(match (before, processor_nanoseconds()) {
+            (Some(before), Some(after)) => (after - before) as f64 * 1e-9,
+            _ => begin.elapsed().as_secs_f64() * rayon::current_num_threads() as f64,
+        });
+    }
+    (median(processor), median(wall))
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// What all threads of this process have run so far; Linux only.
+fn processor_nanoseconds() -> Option<u64> {
+    let threads = std::fs::read_dir("/proc/self/task").ok()?;
+    let of_thread = |entry: std::io::Result<std::fs::DirEntry>| -> Option<u64> {
+        let text = std::fs::read_to_string(entry.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    threads.map(of_thread).sum()
+}
