@@ -107,10 +107,10 @@ impl<const C: usize> Kernel for DifferentiateFew<'_, C> {
             }
             let inverse = sum.map(|sum| 1.0 / sum).where_counted(codes, 0.0);
             let weight = weight.where_counted(codes, 0.0);
-            // p (∂L/∂p − Σ p ∂L/∂p) + w (p − y)
-            let mean = mean.times(inverse).minus(weight);
+            // p (∂L/∂p − Σ p ∂L/∂p) + w (p − y); w is added last, so that the difference of near equals stays exact.
+            let mean = mean.times(inverse);
             for (c, x) in x.iter().enumerate() {
-                let value = x.times(inverse).times(derivative(c).minus(mean));
+                let value = x.times(inverse).times(derivative(c).minus(mean).plus(weight));
                 out[c][tile] = value.minus(weight.where_class(codes, c as i32, zero)).0;
             }
         }
@@ -219,13 +219,14 @@ impl<F: Lane> Kernel for DifferentiateMany<'_, F> {
             }
             let inverse = sum.map(|sum| F::ONE / sum).where_counted(codes, F::ZERO);
             let weight = Lanes::splat(self.weight).where_counted(codes, F::ZERO);
-            let mean = mean.times(inverse).minus(weight);
+            let mean = mean.times(inverse);
             for (x, &outside) in x.iter_mut().zip(self.outside) {
-                *x = Lanes(*x).times(inverse).times(Lanes::splat(outside).minus(mean)).0;
+                *x = Lanes(*x).times(inverse).times(Lanes::splat(outside).minus(mean).plus(weight)).0;
             }
             for lane in 0..LANES {
                 let (power, c) = labelled[lane];
-                x[c][lane] = power * inverse.0[lane] * (self.inside[c] - mean.0[lane]) - weight.0[lane];
+                x[c][lane] = power * inverse.0[lane] * (self.inside[c] - mean.0[lane] + weight.0[lane])
+                    - weight.0[lane];
             }
         }
     }
