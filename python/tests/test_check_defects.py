@@ -1,6 +1,7 @@
 """Fourteen defects, planted one at a time: what `dicewise check` reports, beside nnU-Net's `verify_dataset_integrity`.
 
-Needs nibabel, and cargo to build the program (or DICEWISE_PROGRAM, the path of one that is built); nnunetv2 is optional.
+Needs nibabel, and cargo to build the program (or DICEWISE_PROGRAM, the path of one that is built).
+nnunetv2 is optional.
 """
 
 import contextlib

@@ -90,9 +90,14 @@ def test_convolution(example, level, channels, kernel, stride):
     x, weight, bias = normal(1, 2, inputs, 5, 7, 11), normal(2, outputs, inputs, *kernel), normal(3, outputs)
     padding = tuple(k // 2 for k in kernel)
     check(
-        example, level, "conv3d",
+        example,
+        level,
+        "conv3d",
         lambda x, w, b: functional.conv3d(x, w, b, stride=stride, padding=padding),
-        [x, weight, bias], input=x.shape, weight=weight.shape, stride=stride,
+        [x, weight, bias],
+        input=x.shape,
+        weight=weight.shape,
+        stride=stride,
     )
 
 
@@ -102,8 +107,14 @@ def test_normalisation_with_activation(example, level, norm, slopes):
     x = 3 * normal(1, 3, 5, 4, 5, 9) + 2
     vectors = [normal(2, 5) + 1.5, normal(3, 5), 0.1 * normal(4, slopes) + 0.2]
     check(
-        example, level, "norm_act", lambda *p: activated(*p, norm), [x, *vectors],
-        input=x.shape, slopes=slopes, norm=norm,
+        example,
+        level,
+        "norm_act",
+        lambda *p: activated(*p, norm),
+        [x, *vectors],
+        input=x.shape,
+        slopes=slopes,
+        norm=norm,
     )
 
 
@@ -112,7 +123,7 @@ def test_normalisation_with_activation(example, level, norm, slopes):
 @pytest.mark.parametrize("stride", [(1, 1, 1), (2, 2, 2)])
 def test_block_over_joined_channels(example, level, norm, factor, stride):
     size = (4, 6, 14)
-    fine, coarse = normal(1, 2, 5, *size), normal(2, 2, 4, *(s // f for s, f in zip(size, factor)))
+    fine, coarse = normal(1, 2, 5, *size), normal(2, 2, 4, *(s // f for s, f in zip(size, factor, strict=False)))
     weight = normal(3, 11, 9, 3, 3, 3)
     vectors = [normal(4, 9) + 1.5, normal(5, 9), 0.1 * normal(6, 9) + 0.2, normal(7, 11)]
 
@@ -121,8 +132,17 @@ def test_block_over_joined_channels(example, level, norm, factor, stride):
         return functional.conv3d(activated(x, gamma, beta, slope, norm), weight, bias, stride, padding=1)
 
     check(
-        example, level, "norm_act_conv3d", reference, [fine, coarse, weight, *vectors],
-        input=fine.shape, coarse=coarse.shape, weight=weight.shape, slopes=9, norm=norm, factor=factor,
+        example,
+        level,
+        "norm_act_conv3d",
+        reference,
+        [fine, coarse, weight, *vectors],
+        input=fine.shape,
+        coarse=coarse.shape,
+        weight=weight.shape,
+        slopes=9,
+        norm=norm,
+        factor=factor,
         stride=stride,
     )
 
@@ -131,8 +151,13 @@ def test_block_over_joined_channels(example, level, norm, factor, stride):
 def test_max_pooling(example, level, window):
     x = normal(1, 2, 3, 4, 6, 12)
     check(
-        example, level, "max_pool3d", lambda x: functional.max_pool3d(x, window), [x],
-        input=x.shape, window=window,
+        example,
+        level,
+        "max_pool3d",
+        lambda x: functional.max_pool3d(x, window),
+        [x],
+        input=x.shape,
+        window=window,
     )
 
 
@@ -141,8 +166,13 @@ def test_max_pooling(example, level, window):
 def test_upsampling(example, level, mode, factor):
     x = normal(1, 2, 3, 3, 4, 5)
     options = {"mode": mode} | ({"align_corners": False} if mode == "trilinear" else {})
-    size = tuple(s * f for s, f in zip(x.shape[2:], factor))
+    size = tuple(s * f for s, f in zip(x.shape[2:], factor, strict=False))
     check(
-        example, level, f"upsample_{mode}3d", lambda x: functional.interpolate(x, size=size, **options), [x],
-        input=x.shape, factor=factor,
+        example,
+        level,
+        f"upsample_{mode}3d",
+        lambda x: functional.interpolate(x, size=size, **options),
+        [x],
+        input=x.shape,
+        factor=factor,
     )

@@ -140,7 +140,9 @@ def test_every_affine_comes_back(nifti_copy, tmp_path, name, forms):
             assert np.allclose(written.get_qform(), written.affine, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("kind, dtype, top", [("u8", "u1", 255), ("i16", "i2", 32767), ("u16", "u2", 65535), ("f32", "f4", 9)])
+@pytest.mark.parametrize(
+    "kind, dtype, top", [("u8", "u1", 255), ("i16", "i2", 32767), ("u16", "u2", 65535), ("f32", "f4", 9)]
+)
 def test_what_is_written_has_the_type_that_was_asked_for(nifti_copy, tmp_path, kind, dtype, top):
     source, target = tmp_path / "in.nii", tmp_path / "out.nii"
     data = voxels("i4", top)
