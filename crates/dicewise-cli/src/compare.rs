@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use dicewise_eval::Resampling;
+use dicewise_eval::{EffectSize, Resampling, holm};
 use dicewise_report::{CaseScore, Cell, Measure, PairedComparison, ReportError, compare_cells, read_cases};
 use miette::Diagnostic;
 use serde::Serialize;
@@ -137,6 +137,7 @@ fn text(pairs: &[CellPair], left: &Path, right: &Path) -> String {
             ">p bootstrap",
             ">p sign flip",
             ">p released",
+            ">d_z",
         ]);
         for row in &pair.rows {
             let number = |value: f64| format!("{value:.3}").replace('-', "−");
@@ -146,7 +147,7 @@ fn text(pairs: &[CellPair], left: &Path, right: &Path) -> String {
             match row.tests {
                 None => {
                     cells.push(number(row.means[0] - row.means[1]));
-                    cells.extend(["–"; 4].map(str::to_owned));
+                    cells.extend(["–"; 5].map(str::to_owned));
                 }
                 Some(tests) => {
                     let difference = tests.mean_difference;
@@ -156,13 +157,39 @@ fn text(pairs: &[CellPair], left: &Path, right: &Path) -> String {
                     cells.extend(
                         p_values.map(|p| if p < 1e-4 { "< 0.0001".to_owned() } else { format!("{p:.4}") }),
                     );
+                    let effect = |e: EffectSize| {
+                        let [d, low, high] =
+                            [e.estimate, e.low, e.high].map(|d| format!("{d:.2}").replace('-', "−"));
+                        format!("{d} ({low} … {high})")
+                    };
+                    cells.push(tests.standardised.map_or_else(|| "–".to_owned(), effect));
                 }
             }
             table.row(cells);
         }
         text += &format!("{table}\n");
     }
-    text + "A subject counts once; 100,000 resamples. The released rank test does not see how large a difference is.\n"
+    text += "A subject counts once; 100,000 resamples. The released rank test does not see how large a difference is. d_z \
+             is the mean of the differences over their standard deviation, with its 95 % interval.\n";
+    text + &many(pairs)
+}
+
+/// What several comparisons at once mean for their p-values.
+fn many(pairs: &[CellPair]) -> String {
+    let tests = pairs.iter().flat_map(|pair| &pair.rows).filter_map(|row| row.tests);
+    let p_values: Vec<f64> = tests.map(|tests| tests.sign_flip_p).collect();
+    if p_values.len() < 2 {
+        return String::new();
+    }
+    let below = |values: &[f64]| values.iter().filter(|&&p| p < 0.05).count();
+    format!(
+        "{n} comparisons: without any difference, {by_chance:.1} of them would fall below 0.05 by chance. Of {found} \
+         sign-flip p-values below 0.05, {kept} stay below with Holm's correction for all {n}.\n",
+        n = p_values.len(),
+        by_chance = 0.05 * p_values.len() as f64,
+        found = below(&p_values),
+        kept = below(&holm(&p_values)),
+    )
 }
 
 /// One measure of one label in one group, with stable names.
@@ -178,6 +205,8 @@ struct Row<'a> {
     right_mean: f64,
     mean_difference: f64,
     interval_95: Option<[f64; 2]>,
+    cohens_dz: Option<f64>,
+    cohens_dz_interval_95: Option<[f64; 2]>,
     p_bootstrap: Option<f64>,
     p_sign_flip: Option<f64>,
     p_released_rank: Option<f64>,
@@ -199,6 +228,8 @@ fn json(pairs: &[CellPair]) -> Vec<Row<'_>> {
         right_mean: row.means[1],
         mean_difference: row.means[0] - row.means[1],
         interval_95: row.tests.map(|tests| [tests.mean_difference.low, tests.mean_difference.high]),
+        cohens_dz: row.tests.and_then(|tests| tests.standardised).map(|effect| effect.estimate),
+        cohens_dz_interval_95: row.tests.and_then(|t| t.standardised).map(|effect| [effect.low, effect.high]),
         p_bootstrap: row.tests.map(|tests| tests.bootstrap_p),
         p_sign_flip: row.tests.map(|tests| tests.sign_flip_p),
         p_released_rank: row.tests.map(|tests| tests.released_rank_p),

@@ -8,7 +8,7 @@
 //! - [`Roc`] tells how well a predicted volume gives away the group a case belongs to: under partial labels an
 //!   AUC near ½ means that the empty maps were ignored, one near 1 that they were learnt.
 //! - [`paired_bootstrap`], [`sign_flip_test`], [`effect_size`] and the paper's own [`rank_test`] compare two
-//!   methods on the same subjects.
+//!   methods on the same subjects; [`holm`] corrects for making many such comparisons.
 //!
 //! ```
 //! use dicewise_eval::{Dsc, PairedDifferences, Resampling, dsc, paired_bootstrap};
@@ -29,6 +29,7 @@
 //! Everything random is drawn from ChaCha8 streams that depend on the seed and the number of the resample, so a
 //! p-value does not change with the number of threads.
 
+mod multiple;
 mod overlap;
 mod paired;
 mod rank;
@@ -36,6 +37,7 @@ mod resampling;
 mod roc;
 mod volume;
 
+pub use multiple::holm;
 pub use overlap::{Dsc, DscMean, EmptyTruth, OverlapError, VoxelCounts, dsc, mean_dsc};
 pub use paired::{
     Effect, EffectSize, PairedDifferences, PairedTest, effect_size, paired_bootstrap, sign_flip_test,

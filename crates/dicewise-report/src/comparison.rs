@@ -72,6 +72,8 @@ pub struct PairedComparison {
 pub struct Tests {
     /// Mean of left − right, with its percentile bootstrap interval.
     pub mean_difference: EffectSize,
+    /// Mean over standard deviation of left − right (Cohen's d_z), with its interval; none where all differences agree.
+    pub standardised: Option<EffectSize>,
     /// Two-sided p of the [paired bootstrap](paired_bootstrap).
     pub bootstrap_p: f64,
     /// Two-sided p of the [sign-flip test](sign_flip_test).
@@ -127,6 +129,7 @@ impl Tests {
         let ranks = Ranks::new(&values, better).ok()?;
         Some(Self {
             mean_difference: effect_size(&differences, Effect::MeanDifference, LEVEL, resampling).ok()?,
+            standardised: effect_size(&differences, Effect::CohensDz, LEVEL, resampling).ok(),
             bootstrap_p: paired_bootstrap(&differences, resampling).p_value,
             sign_flip_p: sign_flip_test(&differences, resampling).p_value,
             released_rank_p: rank_test(&ranks, 0, 1, resampling).ok()?.p_value,

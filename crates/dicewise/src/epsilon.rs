@@ -19,13 +19,21 @@ use crate::DiceError;
 pub struct Epsilon {
     /// One pair for all classes, or one for each.
     pairs: Vec<Pair>,
-    per_class: bool,
+    layout: Layout,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Pair {
-    numerator: f64,
-    denominator: f64,
+enum Layout {
+    Uniform,
+    PerClass,
+    /// Every pair in every subset.
+    Averaged,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Pair {
+    pub(crate) numerator: f64,
+    pub(crate) denominator: f64,
 }
 
 impl Pair {
@@ -59,7 +67,7 @@ impl Epsilon {
     /// # Errors
     /// A value negative, NaN or infinite; ε_n > 0 with ε_d = 0.
     pub fn new(numerator: f64, denominator: f64) -> Result<Self, DiceError> {
-        Ok(Self { pairs: vec![Pair::new(numerator, denominator)?], per_class: false })
+        Ok(Self { pairs: vec![Pair::new(numerator, denominator)?], layout: Layout::Uniform })
     }
 
     /// One ε per class, background included, the same in numerator and denominator.
@@ -76,6 +84,26 @@ impl Epsilon {
     /// # Errors
     /// As [`Epsilon::new`], and slices of different lengths.
     pub fn per_class_split(numerator: &[f64], denominator: &[f64]) -> Result<Self, DiceError> {
+        Self::several(numerator, denominator, Layout::PerClass)
+    }
+
+    /// Every ε_n and ε_d in every subset, averaged: what the paper's authors computed where they meant one ε per class,
+    /// for reproduction only.
+    ///
+    /// ```text
+    /// D_φ = (1/E) Σ_e (2 Σ_φ y p + ε_e) / (Σ_φ (y + p) + ε_e)
+    /// ```
+    ///
+    /// Their tensor of shape (C, 1) was added to one of shape (B, 1, 1, 1, C), which broadcasts to (B, 1, 1, C, C):
+    /// each class's Dice with each class's ε, that of the background included, and then the mean over all.
+    ///
+    /// # Errors
+    /// As [`Epsilon::per_class_split`].
+    pub fn averaged(numerator: &[f64], denominator: &[f64]) -> Result<Self, DiceError> {
+        Self::several(numerator, denominator, Layout::Averaged)
+    }
+
+    fn several(numerator: &[f64], denominator: &[f64], layout: Layout) -> Result<Self, DiceError> {
         if numerator.len() != denominator.len() || numerator.is_empty() {
             return Err(DiceError::EpsilonLength {
                 expected: numerator.len().max(1),
@@ -84,15 +112,15 @@ impl Epsilon {
         }
         let pairs =
             numerator.iter().zip(denominator).map(|(&n, &d)| Pair::new(n, d)).collect::<Result<_, _>>()?;
-        Ok(Self { pairs, per_class: true })
+        Ok(Self { pairs, layout })
     }
 
     /// Whether each class has its own ε.
     pub fn is_per_class(&self) -> bool {
-        self.per_class
+        self.layout == Layout::PerClass
     }
 
-    /// ε_n of class `c`; of any class if uniform.
+    /// ε_n of class `c`; of any class if uniform, the one that class `c` contributed if averaged.
     ///
     /// # Panics
     /// If ε is per class and `c` is not one of them.
@@ -100,7 +128,7 @@ impl Epsilon {
         self.pair(c).numerator
     }
 
-    /// ε_d of class `c`; of any class if uniform.
+    /// ε_d of class `c`; of any class if uniform, the one that class `c` contributed if averaged.
     ///
     /// # Panics
     /// If ε is per class and `c` is not one of them.
@@ -109,29 +137,38 @@ impl Epsilon {
     }
 
     fn pair(&self, c: usize) -> Pair {
-        self.pairs[if self.per_class { c } else { 0 }]
+        self.pairs[if self.layout == Layout::Uniform { 0 } else { c }]
+    }
+
+    /// What stands in a subset of class `c`: one pair, or several to average over.
+    pub(crate) fn pairs_of(&self, c: usize) -> &[Pair] {
+        match self.layout {
+            Layout::PerClass => &self.pairs[c..=c],
+            Layout::Uniform | Layout::Averaged => &self.pairs,
+        }
     }
 
     pub(crate) fn check_classes(&self, classes: usize) -> Result<(), DiceError> {
-        if self.per_class && self.pairs.len() != classes {
+        if self.layout == Layout::PerClass && self.pairs.len() != classes {
             return Err(DiceError::EpsilonLength { expected: classes, found: self.pairs.len() });
         }
         Ok(())
     }
 }
 
-/// `1e-7`, `0/1e-7` (numerator/denominator), or a bracketed list of these, one per class.
+/// `1e-7`, `0/1e-7` (numerator/denominator), or a bracketed list of these, one per class, perhaps averaged.
 impl fmt::Display for Epsilon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |pair: &Pair| match pair.numerator == pair.denominator {
             true => number(pair.numerator),
             false => format!("{}/{}", number(pair.numerator), number(pair.denominator)),
         };
-        if !self.per_class {
-            return f.write_str(&text(&self.pairs[0]));
-        }
         let texts: Vec<_> = self.pairs.iter().map(text).collect();
-        write!(f, "[{}]", texts.join(", "))
+        match self.layout {
+            Layout::Uniform => f.write_str(&texts[0]),
+            Layout::PerClass => write!(f, "[{}]", texts.join(", ")),
+            Layout::Averaged => write!(f, "average of [{}]", texts.join(", ")),
+        }
     }
 }
 

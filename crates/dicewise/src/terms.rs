@@ -1,5 +1,6 @@
 use std::ops::Range;
 
+use crate::epsilon::Pair;
 use crate::{
     Activation, ClassWeights, DiceError, DiceLoss, DiceSums, Element, InstructionSet, MissingLabels,
     MissingRule, Presence, Similarity, Target,
@@ -202,8 +203,8 @@ impl DiceLoss {
         let mut loss = if normalised { 0.0 } else { 1.0 - shares.iter().sum::<f64>() };
         for (index, (phi, share)) in subsets.iter_mut().zip(&shares).enumerate() {
             let class = class_of(index);
-            let eps = (self.epsilon.numerator(class), self.epsilon.denominator(class));
-            loss += phi.derive(self.similarity, eps, self.focal_exponent, *share);
+            let epsilon = self.epsilon.pairs_of(class);
+            loss += phi.derive(self.similarity, epsilon, self.focal_exponent, *share);
         }
         let of_map = |value: fn(&Subset) -> f64| {
             let weighted = subset.iter().zip(&volume_weight);
@@ -310,7 +311,23 @@ struct Subset {
 
 impl Subset {
     /// Sets the similarity and the derivative's coefficients; returns what the subset adds to the loss.
-    fn derive(&mut self, similarity: Similarity, eps: (f64, f64), gamma: f64, share: f64) -> f64 {
+    ///
+    /// Of several ε each gets an equal part of the share.
+    fn derive(&mut self, similarity: Similarity, epsilon: &[Pair], gamma: f64, share: f64) -> f64 {
+        let part = 1.0 / epsilon.len() as f64;
+        let mut total = Self { has_maps: self.has_maps, ..Self::default() };
+        let mut loss = 0.0;
+        for pair in epsilon {
+            let mut one = self.clone();
+            loss += one.derive_with(similarity, (pair.numerator, pair.denominator), gamma, share * part);
+            total.dice = one.dice.map(|dice| total.dice.unwrap_or(0.0) + part * dice);
+            (total.a, total.b, total.c) = (total.a + one.a, total.b + one.b, total.c + one.c);
+        }
+        (self.dice, self.a, self.b, self.c) = (total.dice, total.a, total.b, total.c);
+        loss
+    }
+
+    fn derive_with(&mut self, similarity: Similarity, eps: (f64, f64), gamma: f64, share: f64) -> f64 {
         if !self.has_maps {
             // φ ← ∅: ε/ε = 1, whatever ε is.
             return 0.0;

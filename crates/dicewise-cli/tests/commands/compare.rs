@@ -53,6 +53,11 @@ fn two_cells_of_a_run_are_compared_subject_by_subject() {
     // |ΔV| of 5, 4 and 3 ml against 2 ml.
     let row = said.row(&["heart", "G", "|ΔV|", "ml"]);
     assert_eq!(row[4..8], ["3", "4.000", "2.000", "2.000"]);
+    // −0.2 over the standard deviation 0.1 of −0.3, −0.2, −0.1; and 2 over 1.
+    assert!(said.stdout.contains("−2.00 (") && said.stdout.contains(" 2.00 ("), "{}", said.stdout);
+    // Both sign-flip p-values are 2 of 8 patterns.
+    assert!(said.stdout.contains("2 comparisons: without any difference, 0.1"), "{}", said.stdout);
+    assert!(said.stdout.contains("Of 0 sign-flip p-values below 0.05, 0 stay"), "{}", said.stdout);
 }
 
 #[test]
@@ -65,6 +70,7 @@ fn json_has_the_numbers() {
     assert_eq!((&row["score"], &row["subjects"]), (&Value::from("dsc"), &Value::from(3)));
     let number = |key: &str| row[key].as_f64().unwrap();
     assert!((number("mean_difference") + 0.2).abs() < 1e-12);
+    assert!((number("cohens_dz") + 2.0).abs() < 1e-12);
     // 2 of 8 sign patterns are as extreme; none is more extreme.
     assert!((number("p_sign_flip") - 0.25).abs() < 0.01);
     assert_eq!(number("p_released_rank"), 0.0);

@@ -1,5 +1,6 @@
-use dicewise::Target;
-use proptest::prelude::*;
+use dicewise::{DiceLoss, Epsilon, Target};
+use dicewise_oracle::Problem;
+use proptest::{collection::vec, prelude::*};
 
 use crate::cases::{Case, Options, assert_close, case_and_options};
 
@@ -90,5 +91,27 @@ proptest! {
         prop_assert_eq!(value(Target::labels(case.shape, &u16s).unwrap()), expected);
         prop_assert_eq!(value(Target::labels(case.shape, &i16s).unwrap()), expected);
         prop_assert_eq!(value(Target::labels(case.shape, &i32s).unwrap()), expected);
+    }
+
+    #[test]
+    fn averaged_epsilon_is_the_mean_over_the_losses_with_each(
+        (case, options) in case_and_options(), epsilons in vec(1e-7..50.0_f64, 1..5)
+    ) {
+        let loss = DiceLoss::new(options.partition, Epsilon::averaged(&epsilons, &epsilons).unwrap()).unwrap();
+        let mut gradient = vec![f64::NAN; case.p.len()];
+        let target = Target::dense(case.shape, &case.dense).unwrap();
+        let value = loss.value_and_gradient(&case.p, &target, None, &mut gradient).unwrap();
+        let (batch, classes) = (case.shape.batch(), case.shape.classes());
+        let problems: Vec<Problem> = epsilons
+            .iter()
+            .map(|&e| Problem::new(batch, classes, case.p.clone(), case.dense.clone(), options.phi(), e))
+            .collect();
+        let n = epsilons.len() as f64;
+        assert_close(&[value], &[problems.iter().map(Problem::loss).sum::<f64>() / n], 1e-13, 1.0);
+        let mut expected = vec![0.0; gradient.len()];
+        for problem in &problems {
+            expected.iter_mut().zip(problem.gradient()).for_each(|(sum, g)| *sum += g / n);
+        }
+        assert_close(&gradient, &expected, 1e-12, largest(&expected));
     }
 }
