@@ -9,7 +9,7 @@ pub(crate) use values::{
     Activation, Checkpoint, EmptyTruth, Epsilon, Label, Layout, Missing, Network, Partition, Schedule,
     Setting, Shape, Spacing,
 };
-use values::{above_zero, at_least_one, at_least_two};
+use values::{above_zero, at_least_one, at_least_two, share};
 
 /// Trains segmentation networks right when labels are missing or empty.
 ///
@@ -48,6 +48,7 @@ pub(crate) enum Command {
 Examples:
   dicewise run experiments/phantom.toml
   dicewise run experiments/phantom.toml --dry-run
+  dicewise run experiments/acdc.toml --data acdc --scale 0.33 --dry-run --probe
   dicewise run experiments/hippocampus.toml --data ~/data/hippocampus --seed 0,1,2 --jobs 2 --resume
 
 Writes OUT/report/index.html, OUT/{cases.csv, table1.csv, table1.md, roc.csv}, and a folder a cell with its config.toml, checkpoints and metrics.csv.")]
@@ -62,9 +63,16 @@ pub(crate) struct Run {
     /// checkpoint. Without it, a folder that holds results already is left alone and reported.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Show the grid of cells and stop.
+    /// Show the grid of cells and what it needs of memory and time, and stop.
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// With --dry-run, measure the time of a few training steps instead of leaving it open.
+    #[arg(long, requires = "dry_run")]
+    pub(crate) probe: bool,
+    /// The same grid smaller: image size along each axis, features of the network and length of the training times
+    /// this factor, up to 1.
+    #[arg(long, value_name = "FACTOR", value_parser = share)]
+    pub(crate) scale: Option<f64>,
     /// Folder of the data, instead of the experiment's `path`.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

@@ -1,56 +1,62 @@
 //! The cases of an experiment, loaded and prepared.
 
-use dicewise_data::augment::Cue;
+use std::path::{Path, PathBuf};
+
+use dicewise_data::augment::{Cue, Patch, Target};
 use dicewise_data::dataset::{Case, CaseError, Dataset};
-use dicewise_data::folds::{HoldOut, Member, Split, hold_out, k_folds};
+use dicewise_data::folds::{Dealing, HoldOut, Split, hold_out, k_folds_dealt};
 use dicewise_data::groups::deal_groups;
 use dicewise_data::phantom::{Phantom, PhantomKind};
 use dicewise_data::preprocess::{
-    About, Alignment, LabelRule, Prepared, PreprocessError, Preprocessing, Step, ZScoreOver,
+    About, Alignment, LabelRule, Prepared, PreprocessError, Preprocessing, Step, Window, ZScoreOver,
 };
 use dicewise_data::presence::Presence;
 use dicewise_data::{Image, LabelMap, dataset};
 use dicewise_experiment as experiment;
 use dicewise_experiment::{
-    CellConfig, Centre, Data, GroupCount, Labelling, Layout, Normalise, PredictionExtent,
+    CellConfig, Centre, Data, GroupCount, LabelResampling, Labelling, Layout, Normalise, OutputActivation,
+    PredictionExtent, WindowOrder,
 };
 use rayon::prelude::*;
 
+use crate::prepared_case::{Centres, PreparedCase, Room, Voxels};
 use crate::run_error::RunError;
 
 /// The group of all cases, where the data have no groups.
 const NO_GROUP: &str = "all";
 
-/// A case ready for training and scoring.
-pub(crate) struct PreparedCase {
-    pub(crate) id: String,
-    pub(crate) subject: String,
-    pub(crate) group: String,
-    /// Channels and label map on the working grid; the labels are those of the data.
-    pub(crate) prepared: Prepared,
-    /// The true label map on the grid the case came on.
-    pub(crate) truth: LabelMap,
-    /// Which labels of the target are declared annotated.
-    pub(crate) annotated: Vec<bool>,
+/// Bytes of prepared cases that are kept in memory; more are kept in files.
+pub(crate) const KEPT_IN_MEMORY: usize = 2 << 30;
+/// Folder of the files, inside that of the results.
+const PREPARED: &str = "prepared";
+
+/// All prepared cases. Their files, if there are any, go with them.
+pub(crate) struct Cases {
+    cases: Vec<PreparedCase>,
+    folder: PathBuf,
 }
 
-impl Member for PreparedCase {
-    fn id(&self) -> &str {
-        &self.id
+impl std::ops::Deref for Cases {
+    type Target = [PreparedCase];
+    fn deref(&self) -> &[PreparedCase] {
+        &self.cases
     }
-    fn subject(&self) -> &str {
-        &self.subject
-    }
-    fn group(&self) -> Option<&str> {
-        Some(&self.group)
+}
+
+impl Drop for Cases {
+    fn drop(&mut self) {
+        // What cannot be removed is written over by the next run.
+        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
 /// Loads and prepares all cases that the experiment uses.
 ///
-/// Cells of one experiment differ in labelling, loss, batch size, seed and fold only, so they share the result.
-pub(crate) fn load(config: &CellConfig) -> Result<Vec<PreparedCase>, RunError> {
-    let preprocessing = preprocessing(&config.preprocessing);
+/// Cells of one experiment differ in labelling, loss, batch size, seed and fold only, so they share the result. `out` is
+/// where files of cases may lie while it is in use.
+pub(crate) fn load(config: &CellConfig, out: &Path) -> Result<Cases, RunError> {
+    let (room, folder) = (Room::new(KEPT_IN_MEMORY), out.join(PREPARED));
+    let preprocessing = preprocessing(&config.preprocessing, &config.target);
     let source = Source::open(&config.data)?;
     let members = source.members();
     let groups = match &config.groups {
@@ -75,16 +81,101 @@ pub(crate) fn load(config: &CellConfig) -> Result<Vec<PreparedCase>, RunError> {
         }
         let group = case.group.unwrap_or_else(|| NO_GROUP.to_owned());
         let truth = case.labels.ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
-        let mut prepared = preprocessing
-            .prepare(&case.channels, Some(&truth))
-            .map_err(|source| RunError::Preprocess { case: case.id.clone(), source })?;
+        let annotated = config.target.labels.iter().map(|label| annotated(&label.values)).collect();
+        let failed = |source| RunError::Preprocess { case: case.id.clone(), source };
+        let mut prepared = preprocessing.prepare(&case.channels, Some(&truth)).map_err(failed)?;
         if let Some(cue) = &cue {
             cue.apply(&group, &mut prepared.channels);
         }
-        let annotated = config.target.labels.iter().map(|label| annotated(&label.values)).collect();
-        Ok(PreparedCase { id: case.id, subject: case.subject, group, prepared, truth, annotated })
+        let patch = patch(config, &preprocessing, &prepared, &truth).map_err(failed)?;
+        let image = prepared.image_centre().map_err(failed)?;
+        let centres = Centres { image, truth: patch.target_centroid() };
+        let grids = [prepared.original.clone(), prepared.working_grid().clone()];
+        let (voxels, place) = (Voxels { patch, truth }, (&room, folder.as_path()));
+        PreparedCase::new([case.id, case.subject, group], grids, centres, annotated, voxels, place)
+            .map_err(RunError::io(&folder))
     };
-    used.par_iter().map(prepare).collect()
+    let cases = used.par_iter().map(prepare).collect::<Result<_, _>>();
+    // Their files are removed also when one of them fails.
+    let mut all = Cases { cases: Vec::new(), folder: folder.clone() };
+    all.cases = cases?;
+    Ok(all)
+}
+
+/// What training draws from: label maps where the working grid's voxels are decided, maps of each class where soft
+/// targets were resampled.
+fn patch(
+    config: &CellConfig,
+    preprocessing: &Preprocessing,
+    prepared: &Prepared,
+    truth: &LabelMap,
+) -> Result<Patch, PreprocessError> {
+    let labels = prepared.labels.as_ref().ok_or(PreprocessError::NeedsLabels)?;
+    let mut patch = Patch::new(&prepared.channels, labels);
+    let steps = &config.preprocessing;
+    if config.target.soft && steps.spacing_mm.is_some() && steps.labels == LabelResampling::Linear {
+        let values: Vec<&[u16]> = config.target.labels.iter().map(|label| label.values.as_slice()).collect();
+        let maps = preprocessing.soft_labels(truth, &values, prepared)?;
+        patch.target = with_background(&config.target, maps.into_iter().map(|map| map.data).collect());
+    } else if let Target::Labels(labels) = &mut patch.target {
+        // What no class has is background, also where crops look for the truth.
+        let known = |value: &u16| config.target.labels.iter().any(|label| label.values.contains(value));
+        labels.iter_mut().filter(|value| !known(value)).for_each(|value| *value = 0);
+    }
+    Ok(patch)
+}
+
+/// A soft target of the classes' maps, with the background first where it is a channel.
+pub(crate) fn with_background(target: &experiment::Target, mut maps: Vec<Vec<f32>>) -> Target {
+    let mut outside = vec![0.0; maps.len()];
+    if target.activation == OutputActivation::Softmax {
+        let mut background = vec![1.0; maps[0].len()];
+        for map in &maps {
+            background.iter_mut().zip(map).for_each(|(y0, y)| *y0 -= y);
+        }
+        // Rounding may leave a little less than nothing.
+        background.iter_mut().for_each(|y0| *y0 = y0.max(0.0));
+        maps.insert(0, background);
+        outside.insert(0, 1.0);
+    }
+    Target::Soft { maps, outside }
+}
+
+/// What there is to train on, from the first case and the list of all.
+pub(crate) struct Survey {
+    /// Number of cases.
+    pub(crate) cases: usize,
+    /// Channels of an image.
+    pub(crate) channels: usize,
+    /// Voxels of the first case once it is prepared.
+    pub(crate) shape: [usize; 3],
+    /// Bytes of the first case once it is prepared, with its truth.
+    pub(crate) bytes: usize,
+}
+
+/// Looks at the data without preparing all of them.
+pub(crate) fn survey(config: &CellConfig) -> Result<Survey, RunError> {
+    let source = Source::open(&config.data)?;
+    let members = source.members();
+    let (id, _) = members.first().ok_or(RunError::EmptySide { fold: 0, side: "training" })?;
+    let (case, _) = source.load(0, id)?;
+    let truth = case.labels.ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
+    let failed = |source| RunError::Preprocess { case: case.id.clone(), source };
+    let preprocessing = preprocessing(&config.preprocessing, &config.target);
+    let prepared = preprocessing.prepare(&case.channels, Some(&truth)).map_err(failed)?;
+    let patch = patch(config, &preprocessing, &prepared, &truth).map_err(failed)?;
+    let target = match &patch.target {
+        Target::Labels(_) => 2,
+        Target::Soft { maps, .. } => 4 * maps.len(),
+    };
+    let groups = config.groups.as_ref();
+    let used = groups.map_or(members.len(), |groups| groups.assign.iter().map(|group| group.count).sum());
+    Ok(Survey {
+        cases: used,
+        channels: case.channels.len(),
+        shape: patch.shape,
+        bytes: (4 * case.channels.len() + target) * patch.voxels() + 2 * truth.data.len(),
+    })
 }
 
 /// The first channel of a case, as it came.
@@ -99,8 +190,13 @@ pub(crate) fn first_channel(config: &CellConfig, id: &str) -> Result<Image, RunE
 /// Who is trained on and who is held out in the cell's fold.
 pub(crate) fn split(config: &CellConfig, cases: &[PreparedCase]) -> Result<Split, RunError> {
     match &config.split {
-        experiment::Split::Folds { folds, seed, .. } => {
-            let mut splits = k_folds(cases, *folds, *seed)?;
+        experiment::Split::Folds { folds, seed, deal, .. } => {
+            let deal = match deal {
+                experiment::Dealing::Stratified => Dealing::Stratified,
+                experiment::Dealing::InTurn => Dealing::InTurn,
+                experiment::Dealing::NumpyShuffle => Dealing::NumpyShuffle,
+            };
+            let mut splits = k_folds_dealt(cases, *folds, deal, *seed)?;
             Ok(splits.swap_remove(config.cell.fold))
         }
         experiment::Split::HoldOut { seed, train, test } => {
@@ -119,10 +215,31 @@ pub(crate) fn emptied_label(config: &CellConfig, case: &PreparedCase) -> Option<
 }
 
 /// The steps of an experiment's preprocessing, in their order.
-pub(crate) fn preprocessing(config: &experiment::Preprocessing) -> Preprocessing {
+pub(crate) fn preprocessing(
+    config: &experiment::Preprocessing,
+    target: &experiment::Target,
+) -> Preprocessing {
+    // Of a label merged from several values, the first: surfaces are those of values.
+    let value =
+        |name: &String| target.labels.iter().find(|label| label.name == *name).map(|label| label.values[0]);
+    let enclosing = config.encloses.iter().filter_map(|[outer, inner]| Some([value(outer)?, value(inner)?]));
+    let enclosing = enclosing.collect();
     let mut steps = Vec::new();
-    if let Some(spacing) = config.spacing_mm {
-        steps.push(Step::Resample { spacing, alignment: Alignment::Centre, labels: LabelRule::Linear });
+    let labels = match config.labels {
+        LabelResampling::Linear => LabelRule::Linear,
+        LabelResampling::SignedDistance => LabelRule::SignedDistance,
+    };
+    let alignment = match config.alignment {
+        experiment::Alignment::Centre => Alignment::Centre,
+        experiment::Alignment::Corners => Alignment::Corners,
+    };
+    let window_first = config.window == WindowOrder::First;
+    match (config.spacing_mm, config.size) {
+        (Some(spacing), Some(shape)) if window_first => {
+            steps.push(Step::ResampleWindow { spacing, shape, labels, enclosing });
+        }
+        (Some(spacing), _) => steps.push(Step::Resample { spacing, alignment, labels, enclosing }),
+        (None, _) => {}
     }
     if let Some(quantiles) = config.clip_quantiles {
         steps.push(Step::Clip { quantiles });
@@ -132,27 +249,34 @@ pub(crate) fn preprocessing(config: &experiment::Preprocessing) -> Preprocessing
         Normalise::ZScoreNonzero => steps.push(Step::ZScore { over: ZScoreOver::Nonzero }),
         Normalise::None => {}
     }
-    if let Some(shape) = config.size {
+    if let Some(shape) = config.size.filter(|_| !window_first) {
         let about = match config.centre {
             Centre::Volume => About::Volume,
             Centre::Label => About::Labels,
+            Centre::Image => About::Image,
         };
         steps.push(Step::Fit { shape, about });
     }
     Preprocessing { steps }
 }
 
-/// What a network of the cell sees of a case when it predicts.
-pub(crate) fn prediction_input(config: &CellConfig, case: &Prepared) -> Result<Prepared, PreprocessError> {
-    match &config.patch {
-        Some(patch) if patch.prediction == PredictionExtent::Centre => {
-            let crop = Preprocessing { steps: vec![Step::Fit { shape: patch.size, about: About::Volume }] };
-            let mut cropped = crop.prepare(&case.channels, None)?;
-            cropped.original = case.original.clone();
-            Ok(cropped)
+/// What a network of the cell sees of a case when it predicts. `centres` may be unknown for images without truth.
+pub(crate) fn prediction_input(
+    config: &CellConfig,
+    case: Prepared,
+    centres: Centres,
+) -> Result<Prepared, PreprocessError> {
+    let Some(patch) = &config.patch else { return Ok(case) };
+    let window = match patch.prediction {
+        PredictionExtent::Whole => return Ok(case),
+        PredictionExtent::Centre => Window::centred(case.working_grid().shape, patch.size),
+        PredictionExtent::Image => Window::around(centres.image, patch.size),
+        PredictionExtent::Oracle => {
+            Window::around(centres.truth.ok_or(PreprocessError::NeedsLabels)?, patch.size)
         }
-        _ => Ok(Prepared { labels: None, ..case.clone() }),
-    }
+    };
+    let channels = case.channels.iter().map(|channel| window.cut(channel, 0.0)).collect();
+    Ok(Prepared { channels, ..case })
 }
 
 /// Where cases come from.

@@ -4,19 +4,21 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use burn::module::Module;
 use burn::tensor::Device;
 use dicewise_data::folds::Split;
 use dicewise_data::nifti;
-use dicewise_experiment::CellConfig;
+use dicewise_experiment::{CellConfig, Scored};
 use dicewise_report::{CaseScore, Cell, read_cases, write_atomically, write_cases, write_progress};
-use dicewise_train::{EmptyClass, Observer, Outcome, SampleSource, Step, Trainer};
+use dicewise_train::{EmptyClass, Observer, Outcome, SampleSource, Step, Trainer, UNet, checkpoint};
 
-use crate::cases::PreparedCase;
+use crate::evaluations::Evaluations;
 use crate::lock::FolderLock;
 use crate::metrics::Metrics;
 use crate::network::{network, prior_bias, training_config};
+use crate::prepared_case::PreparedCase;
 use crate::run_error::RunError;
-use crate::score::{label_maps, predict_case, score_case};
+use crate::score::{Prediction, label_maps, predict_case, score_case};
 use crate::source::CaseSource;
 
 pub(crate) const CONFIG: &str = "config.toml";
@@ -25,6 +27,10 @@ pub(crate) const CHECKPOINT_LATEST: &str = "checkpoint_latest.safetensors";
 pub(crate) const CHECKPOINT_PREVIOUS: &str = "checkpoint_previous.safetensors";
 pub(crate) const CHECKPOINT_BEST: &str = "checkpoint_best.safetensors";
 pub(crate) const CHECKPOINT_FINAL: &str = "checkpoint_final.safetensors";
+/// The one at the last evaluation.
+const CHECKPOINT_EVALUATED: &str = "checkpoint_evaluated.safetensors";
+/// Scores of the held-out cases at every evaluation.
+const EVALUATIONS: &str = "evaluations.csv";
 /// Scores of the cell's held-out cases; written last, so a cell that has it is finished.
 const SCORES: &str = "cases.csv";
 const METRICS: &str = "metrics.csv";
@@ -74,7 +80,7 @@ impl CellRun<'_> {
         }
         let Some(trainer) = self.train(observer, stop)? else { return Ok(None) };
 
-        let network = trainer.network();
+        let network = self.scored(trainer)?;
         let predictions = self.folder.join(PREDICTIONS);
         fs::create_dir_all(&predictions).map_err(RunError::io(&predictions))?;
         self.lock.remove_leftovers(&predictions)?;
@@ -85,10 +91,8 @@ impl CellRun<'_> {
             }
             observer.predicting(done, self.split.test.len());
             let case = &self.cases[index];
-            let prediction =
-                predict_case(self.config, &network, &self.device.clone().inner(), &case.prepared)
-                    .map_err(|source| RunError::Preprocess { case: case.id.clone(), source })?;
-            scores.extend(score_case(self.config, case, &prediction)?);
+            let (prediction, of_case) = self.predict(&network, case)?;
+            scores.extend(of_case);
             for (name, map) in label_maps(&self.config.target, &case.id, &prediction) {
                 nifti::write(predictions.join(format!("{name}.nii.gz")), &map)?;
             }
@@ -97,6 +101,31 @@ impl CellRun<'_> {
         write_cases(&scores_file, &scores)?;
         self.remove_previous_checkpoint()?;
         Ok(Some(scores))
+    }
+
+    /// A held-out case as the network segments it, and its scores.
+    fn predict(&self, network: &UNet, case: &PreparedCase) -> Result<(Prediction, Vec<CaseScore>), RunError> {
+        let voxels = case.voxels().map_err(RunError::io(self.folder))?;
+        let (device, prepared) = (self.device.clone().inner(), case.prepared(&voxels));
+        let prediction = predict_case(self.config, network, &device, prepared, case.centres)
+            .map_err(|source| RunError::Preprocess { case: case.id.clone(), source })?;
+        let scores = score_case(self.config, case, &voxels.truth, &prediction)?;
+        Ok((prediction, scores))
+    }
+
+    /// The network that the configuration wants to be scored; the final one where a training was too short for another.
+    fn scored(&self, trainer: Trainer) -> Result<UNet, RunError> {
+        let file = match self.config.training.scored {
+            Scored::Final => return Ok(trainer.network()),
+            Scored::Best => self.folder.join(CHECKPOINT_BEST),
+            Scored::Periodic => self.folder.join(CHECKPOINT_EVALUATED),
+        };
+        if !file.is_file() {
+            return Ok(trainer.network());
+        }
+        let (l2, fingerprint) = (self.config.training.l2, self.config.hash()?);
+        let (network, _, _) = checkpoint::load(&file, trainer.into_network(), l2, Some(&fingerprint))?;
+        Ok(network.valid())
     }
 
     /// A finished cell does not need it: it would be a third of the folder.
@@ -135,22 +164,30 @@ impl CellRun<'_> {
             }
             Ok(indices.iter().map(|&index| &self.cases[index]).collect())
         };
-        let training_cases = side(&self.split.train, "training")?;
+        let repeated = |case: &&PreparedCase| {
+            let repeat = self.config.cell.repeat.iter().find(|repeat| repeat.group == case.group);
+            repeat.map_or(1, |repeat| repeat.count)
+        };
+        let once = side(&self.split.train, "training")?;
+        let training_cases: Vec<&PreparedCase> =
+            once.into_iter().flat_map(|case| std::iter::repeat_n(case, repeated(&case))).collect();
         let test_cases = side(&self.split.test, "test")?;
         let training = CaseSource::training(self.config, &training_cases)?;
         let unvaried = CaseSource::validation(self.config, &training_cases)?;
         let validation = CaseSource::validation(self.config, &test_cases)?;
 
-        let mean_sizes = unvaried.mean_sizes();
-        let mut config = training_config(self.config, &training, &mean_sizes)?;
+        let mean_sizes = unvaried.mean_sizes().map_err(RunError::io(self.folder))?;
+        let mut config = training_config(self.config, training.cases(), &mean_sizes)?;
         let latest = self.folder.join(CHECKPOINT_LATEST);
         config.checkpoint = Some((latest.clone(), CHECKPOINT_EVERY));
         config.previous_checkpoint = Some(self.folder.join(CHECKPOINT_PREVIOUS));
         config.best_checkpoint = Some(self.folder.join(CHECKPOINT_BEST));
+        config.evaluated_checkpoint = Some(self.folder.join(CHECKPOINT_EVALUATED));
         let total = config.iterations;
+        let config_evaluates = config.evaluate_every > 0;
 
         let device = self.device.clone().autodiff();
-        let in_channels = training_cases[0].prepared.channels.len();
+        let in_channels = training.channels().map_err(RunError::io(self.folder))?;
         let mut unet = network(self.config, in_channels, &device);
         if self.config.network.prior_bias {
             let voxels = training.shape().iter().product();
@@ -180,7 +217,12 @@ impl CellRun<'_> {
             batch_size: cell.batch_size,
         };
         let progress = (self.folder, drawn);
-        let mut follower = Follower { observer, metrics, progress, failed: None, names };
+        let evaluations = match config_evaluates {
+            true => Some(Evaluations::open(self.folder.join(EVALUATIONS), trainer.iteration())?),
+            false => None,
+        };
+        let mut follower =
+            Follower { observer, metrics, progress, failed: None, names, run: self, evaluations };
         let outcome = trainer.run(&training, &validation, &mut follower, stop)?;
         // Also when it was this that interrupted the training.
         follower.close()?;
@@ -203,6 +245,8 @@ struct Follower<'a> {
     failed: Option<RunError>,
     /// Names of the output channels.
     names: Vec<String>,
+    run: &'a CellRun<'a>,
+    evaluations: Option<Evaluations>,
 }
 
 impl Follower<'_> {
@@ -238,6 +282,15 @@ impl Observer for Follower<'_> {
              {target:.1}); if ε is of the size of the objects, `epsilon_warm_up` in [training] can prevent it",
             self.names[*class]
         ));
+    }
+
+    fn evaluate(&mut self, iteration: usize, network: &UNet) {
+        let Some(evaluations) = &mut self.evaluations else { return };
+        let held_out = self.run.split.test.iter().map(|&index| &self.run.cases[index]);
+        let scores: Result<Vec<_>, _> =
+            held_out.map(|case| self.run.predict(network, case).map(|(_, scores)| scores)).collect();
+        let written = scores.and_then(|scores| evaluations.write(iteration, &scores.concat()));
+        self.failed = self.failed.take().or(written.err());
     }
 
     /// A training that cannot write its metrics saves itself, while that still works, rather than going on without.

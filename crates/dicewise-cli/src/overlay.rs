@@ -7,8 +7,9 @@ use dicewise_data::{LabelMap, Volume};
 use dicewise_experiment::{CellConfig, Experiment, Labelling, TargetLabel};
 use dicewise_report::{CaseScore, Contour, OverlayFigure, OverlayRow, Tile};
 
-use crate::cases::{self, PreparedCase};
+use crate::cases;
 use crate::cell::{PREDICTIONS, folder};
+use crate::prepared_case::PreparedCase;
 use crate::run_error::RunError;
 
 /// A predicted slice and the DSC of the whole prediction.
@@ -37,8 +38,9 @@ pub(crate) fn write(
         return Ok(());
     };
     let image = cases::first_channel(&configs[0], &case.id)?;
-    let z = largest_slice(&case.truth, label);
-    let truth = mask(&case.truth, label, z);
+    let voxels = case.voxels().map_err(RunError::io(out))?;
+    let z = largest_slice(&voxels.truth, label);
+    let truth = mask(&voxels.truth, label, z);
     let grey = slice(&image, z);
     let [width, height, _] = image.grid.shape;
     fn contours<'a>(truth: &'a [bool], prediction: Option<&'a [bool]>) -> Vec<Contour<'a>> {

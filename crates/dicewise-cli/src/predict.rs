@@ -16,6 +16,7 @@ use crate::args;
 use crate::cases::preprocessing;
 use crate::cell::{CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST, CHECKPOINT_PREVIOUS, CONFIG};
 use crate::network;
+use crate::prepared_case::Centres;
 use crate::progress::Display;
 use crate::run::INTERRUPTED;
 use crate::run_error::RunError;
@@ -29,7 +30,7 @@ pub(crate) fn run(args: &args::Predict, stop: &AtomicBool) -> Result<ExitCode, R
     let images = images(&args.input)?;
     fs::create_dir_all(&args.out).map_err(RunError::io(&args.out))?;
 
-    let preprocessing = preprocessing(&config.preprocessing);
+    let preprocessing = preprocessing(&config.preprocessing, &config.target);
     let mut unet = None;
     let display = Display::new(images.len());
     for (case, files) in images {
@@ -61,7 +62,9 @@ pub(crate) fn run(args: &args::Predict, stop: &AtomicBool) -> Result<ExitCode, R
         let failed = |source| RunError::Preprocess { case: case.clone(), source };
         let prepared = preprocessing.prepare(&channels, None).map_err(failed)?;
         let failed = |source| RunError::Preprocess { case: case.clone(), source };
-        let prediction = predict_case(&config, network, &device, &prepared).map_err(failed)?;
+        let image = prepared.image_centre().map_err(&failed)?;
+        let centres = Centres { image, truth: None };
+        let prediction = predict_case(&config, network, &device, prepared, centres).map_err(failed)?;
         for (name, map) in label_maps(&config.target, &case, &prediction) {
             nifti::write(args.out.join(format!("{name}.nii.gz")), &map)?;
         }

@@ -12,7 +12,8 @@ use dicewise_report::{
     SHOWN_FOLDER, ShownCase, representative_cases,
 };
 
-use crate::cases::{self, PreparedCase};
+use crate::cases;
+use crate::prepared_case::PreparedCase;
 use crate::run;
 use crate::run_error::RunError;
 use crate::score::overlap;
@@ -82,7 +83,8 @@ impl Record<'_> {
                 folder.join(format!("{id}_image.nii.gz")),
                 &cases::first_channel(&self.configs[0], id)?,
             )?;
-            for (suffix, map) in truth_maps(target, &case.truth) {
+            let voxels = case.voxels().map_err(RunError::io(out))?;
+            for (suffix, map) in truth_maps(target, &voxels.truth) {
                 nifti::write(folder.join(format!("{id}_truth{suffix}.nii.gz")), &map)?;
             }
         }

@@ -15,11 +15,13 @@ use dicewise_report::{
 };
 
 use crate::args;
-use crate::cases::{self, PreparedCase};
+use crate::cases;
 use crate::cell::{self, CellRun};
+use crate::estimate;
 use crate::lock::{FolderLock, holds_files};
 use crate::network;
 use crate::overlay;
+use crate::prepared_case::PreparedCase;
 use crate::progress::Display;
 use crate::record::Record;
 use crate::run_error::{CellFailure, RunError};
@@ -29,10 +31,11 @@ use crate::stdout;
 pub(crate) const INTERRUPTED: u8 = 130;
 
 pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunError> {
-    let overrides = Overrides { data: args.data.clone(), seeds: args.seeds.clone() };
+    let overrides = Overrides { data: args.data.clone(), seeds: args.seeds.clone(), scale: args.scale };
     let experiment = Experiment::load(&args.experiment, &overrides)?;
     if args.dry_run {
-        stdout::write(&Grid(&experiment).to_string()).map_err(RunError::Stdout)?;
+        let estimate = estimate::of(&experiment, args.jobs, args.probe)?;
+        stdout::write(&format!("{}\n{estimate}", Grid(&experiment))).map_err(RunError::Stdout)?;
         return Ok(ExitCode::SUCCESS);
     }
     let text = fs::read_to_string(&args.experiment).map_err(RunError::io(&args.experiment))?;
@@ -41,7 +44,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     let _lock = output_folder(&out, args.resume)?;
     let configs: Vec<CellConfig> =
         experiment.cells().iter().map(|cell| experiment.cell_config(cell)).collect();
-    let cases = cases::load(&configs[0])?;
+    let cases = cases::load(&configs[0], &out)?;
     check_groups(&experiment, &cases)?;
 
     let (started, began) = (Instant::now(), SystemTime::now());

@@ -2,16 +2,17 @@
 use std::collections::BTreeSet;
 
 use burn::tensor::Device;
-use dicewise_data::preprocess::{Prepared, PreprocessError};
+use dicewise_data::preprocess::{Prepared, PreprocessError, Restoring};
 use dicewise_data::{Grid, Image, LabelMap, Volume};
 use dicewise_eval::{VoxelCounts, probability_sum, volume_difference_ml, volume_ml};
 use dicewise_experiment as experiment;
-use dicewise_experiment::{CellConfig, OutputActivation};
+use dicewise_experiment::{CellConfig, OutputActivation, Restore};
 use dicewise_report::CaseScore;
 use dicewise_train::{Channels, UNet, predict};
 
-use crate::cases::{PreparedCase, prediction_input};
+use crate::cases::prediction_input;
 use crate::network::output_activation;
+use crate::prepared_case::{Centres, PreparedCase};
 use crate::run_error::RunError;
 
 /// What a network says about a case, on the grid the case came on.
@@ -27,9 +28,10 @@ pub(crate) fn predict_case(
     config: &CellConfig,
     network: &UNet,
     device: &Device,
-    case: &Prepared,
+    case: Prepared,
+    centres: Centres,
 ) -> Result<Prediction, PreprocessError> {
-    let input = prediction_input(config, case)?;
+    let input = prediction_input(config, case, centres)?;
     let shape = input.working_grid().shape;
     // The whole input at once, padded up to a size that the network can halve.
     let divisor = config.network.architecture.divisor();
@@ -43,7 +45,12 @@ pub(crate) fn predict_case(
         .map(|map| Volume::new(input.working_grid().clone(), map.to_vec()))
         .collect();
     let softmax = config.target.activation == OutputActivation::Softmax;
-    let mut probabilities = input.restore_probabilities(&working, softmax.then_some(0))?;
+    let restoring = match config.preprocessing.restore {
+        Restore::Linear => Restoring::Linear,
+        Restore::Nearest => Restoring::Nearest,
+        Restore::Replicate => Restoring::Replicate,
+    };
+    let mut probabilities = input.restore_probabilities(&working, softmax.then_some(0), restoring)?;
     let decided = decide(&probabilities, &input.original, softmax);
     if softmax {
         probabilities.remove(0);
@@ -73,13 +80,14 @@ fn decide(probabilities: &[Image], grid: &Grid, softmax: bool) -> Vec<Volume<boo
 pub(crate) fn score_case(
     config: &CellConfig,
     case: &PreparedCase,
+    truth_map: &LabelMap,
     prediction: &Prediction,
 ) -> Result<Vec<CaseScore>, RunError> {
-    let voxel_ml = case.truth.grid.voxel_volume_ml();
+    let voxel_ml = truth_map.grid.voxel_volume_ml();
     let cell = &config.cell;
     let mut scores = Vec::new();
     for (index, label) in config.target.labels.iter().enumerate() {
-        let truth: Vec<bool> = case.truth.data.iter().map(|value| label.values.contains(value)).collect();
+        let truth: Vec<bool> = truth_map.data.iter().map(|value| label.values.contains(value)).collect();
         let decided = &prediction.decided[index].data;
         let predicted_sum = match config.target.activation {
             OutputActivation::Softmax => decided.iter().filter(|&&d| d).count() as f64,

@@ -1,47 +1,61 @@
 //! Training examples from prepared cases.
+use std::io;
+
 use dicewise_data::augment::{AugmentStep, Augmentation, Axis, Patch, Spread, Target};
+use dicewise_data::preprocess::PreprocessError;
 use dicewise_experiment as experiment;
 use dicewise_experiment::{CellConfig, OutputActivation, PatchPlace};
 use dicewise_train::{Sample, SampleSource};
 
-use crate::cases::{PreparedCase, emptied_label};
+use crate::cases::{emptied_label, with_background};
+use crate::prepared_case::PreparedCase;
 use crate::run_error::RunError;
 
 /// The cases of one side of a split, as a network of the cell sees them.
-pub(crate) struct CaseSource {
-    patches: Vec<Patch>,
-    /// Of each case, the label that training does not have.
-    emptied: Vec<Option<usize>>,
-    /// Of each case, which output channels are annotated.
-    annotated: Vec<Vec<bool>>,
+pub(crate) struct CaseSource<'a> {
+    cases: Vec<Example<'a>>,
     augmentation: Augmentation,
     shape: [usize; 3],
     seed: u64,
     target: experiment::Target,
 }
 
-impl CaseSource {
+struct Example<'a> {
+    case: &'a PreparedCase,
+    /// The label that training does not have.
+    emptied: Option<usize>,
+    /// Which output channels are annotated.
+    annotated: Vec<bool>,
+    /// What crops lie about.
+    anchor: Option<[usize; 3]>,
+}
+
+impl<'a> CaseSource<'a> {
     /// For training: patches where the experiment wants them, varied.
-    pub(crate) fn training(config: &CellConfig, cases: &[&PreparedCase]) -> Result<Self, RunError> {
+    pub(crate) fn training(config: &CellConfig, cases: &[&'a PreparedCase]) -> Result<Self, RunError> {
         Self::new(config, cases, training_steps(config))
     }
 
-    /// For validation: the middle of each case, unvaried.
-    pub(crate) fn validation(config: &CellConfig, cases: &[&PreparedCase]) -> Result<Self, RunError> {
-        let crop = config.patch.as_ref().map(|patch| centre_crop(patch.size, 0));
+    /// For validation: the middle of each case, or what crops lie about, unvaried.
+    pub(crate) fn validation(config: &CellConfig, cases: &[&'a PreparedCase]) -> Result<Self, RunError> {
+        let crop = config.patch.as_ref().map(|patch| match patch.training {
+            PatchPlace::Oracle | PatchPlace::Image => anchor_crop(patch.size, 0),
+            PatchPlace::Centre | PatchPlace::Random => centre_crop(patch.size, 0),
+        });
         Self::new(config, cases, crop.into_iter().collect())
     }
 
-    fn new(config: &CellConfig, cases: &[&PreparedCase], steps: Vec<AugmentStep>) -> Result<Self, RunError> {
+    fn new(
+        config: &CellConfig,
+        cases: &[&'a PreparedCase],
+        steps: Vec<AugmentStep>,
+    ) -> Result<Self, RunError> {
         let augmentation = Augmentation { steps };
         augmentation.validate()?;
-        let (mut patches, mut emptied, mut annotated) = (Vec::new(), Vec::new(), Vec::new());
+        let mut examples = Vec::new();
         let mut shape = None;
         for case in cases {
-            let labels = case.prepared.labels.as_ref();
-            let labels = labels.ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
-            let patch = Patch::new(&case.prepared.channels, labels);
-            let sees = augmentation.shape(patch.shape);
+            let sees = augmentation.shape(case.working.shape);
             let expected = *shape.get_or_insert(sees);
             if sees != expected {
                 return Err(RunError::SizesDiffer { case: case.id.clone(), found: sees, expected });
@@ -50,18 +64,23 @@ impl CaseSource {
             if (0..3).any(|axis| !sees[axis].is_multiple_of(divisor[axis])) {
                 return Err(RunError::NotDivisible { case: case.id.clone(), found: sees, divisor });
             }
-            patches.push(patch);
-            let missing = emptied_label(config, case);
+            let anchor = match config.patch.as_ref().map(|patch| patch.training) {
+                Some(PatchPlace::Oracle) => Some(case.centres.truth.ok_or_else(|| RunError::Preprocess {
+                    case: case.id.clone(),
+                    source: PreprocessError::NothingToCentreOn { label: None },
+                })?),
+                Some(PatchPlace::Image) => Some(case.centres.image),
+                _ => None,
+            };
+            let emptied = emptied_label(config, case);
             let declared = case.annotated.iter().enumerate();
-            let declared = declared.map(|(label, &annotated)| annotated && Some(label) != missing);
+            let declared = declared.map(|(label, &annotated)| annotated && Some(label) != emptied);
             // The background, where it is a channel, is always annotated.
-            annotated.push(background(&config.target).then_some(true).into_iter().chain(declared).collect());
-            emptied.push(missing);
+            let annotated = background(&config.target).then_some(true).into_iter().chain(declared).collect();
+            examples.push(Example { case, emptied, annotated, anchor });
         }
         Ok(Self {
-            patches,
-            emptied,
-            annotated,
+            cases: examples,
             augmentation,
             shape: shape.unwrap_or_default(),
             seed: config.cell.seed,
@@ -71,65 +90,81 @@ impl CaseSource {
 
     /// Mean number of voxels of each output channel over the cases, labels emptied where the labelling says so:
     /// E Σy of Eq. 5.
-    pub(crate) fn mean_sizes(&self) -> Vec<f64> {
+    pub(crate) fn mean_sizes(&self) -> io::Result<Vec<f64>> {
         let channels = self.target.channels();
         let mut sums = vec![0.0; channels];
-        for case in 0..self.patches.len() {
-            let target = self.draw(case, 0).target;
+        for case in 0..self.cases.len() {
+            let target = self.draw(case, 0)?.target;
             for (sum, map) in sums.iter_mut().zip(target.chunks(target.len() / channels)) {
                 *sum += map.iter().map(|&y| f64::from(y)).sum::<f64>();
             }
         }
-        sums.iter().map(|sum| sum / self.patches.len().max(1) as f64).collect()
+        Ok(sums.iter().map(|sum| sum / self.cases.len().max(1) as f64).collect())
     }
 
-    /// The target's channels, `[C, Z, Y, X]`: 1 where the label map has one of a label's values.
-    fn channels(&self, case: usize, labels: &[u16]) -> Vec<f32> {
-        let voxels = labels.len();
+    /// Number of channels of the images.
+    pub(crate) fn channels(&self) -> io::Result<usize> {
+        Ok(self.cases[0].case.voxels()?.patch.channels.len())
+    }
+
+    /// Turns a label map into one map a channel: 1 where it has one of a label's values.
+    fn soften(&self, patch: &mut Patch) {
+        let Target::Labels(labels) = &patch.target else { return };
+        let indicator =
+            |values: &[u16]| labels.iter().map(|y| f32::from(u8::from(values.contains(y)))).collect();
+        let maps = self.target.labels.iter().map(|label| indicator(&label.values)).collect();
+        patch.target = with_background(&self.target, maps);
+    }
+
+    /// Empties one label of a soft target: its voxels become background.
+    fn empty(&self, maps: &mut [Vec<f32>], place: usize) {
         let first = usize::from(background(&self.target));
-        let mut channels = vec![0.0; self.target.channels() * voxels];
-        for (place, label) in self.target.labels.iter().enumerate() {
-            if self.emptied[case] == Some(place) {
-                continue;
-            }
-            let map = &mut channels[(first + place) * voxels..][..voxels];
-            for (y, value) in map.iter_mut().zip(labels) {
-                *y = f32::from(u8::from(label.values.contains(value)));
-            }
-        }
+        let voxels = maps[first + place].len();
+        let emptied = std::mem::replace(&mut maps[first + place], vec![0.0; voxels]);
         if first == 1 {
-            let (background, foreground) = channels.split_at_mut(voxels);
-            background.fill(1.0);
-            for map in foreground.chunks(voxels) {
-                background.iter_mut().zip(map).for_each(|(y0, y)| *y0 -= y);
-            }
+            maps[0].iter_mut().zip(&emptied).for_each(|(y0, y)| *y0 += y);
         }
-        channels
     }
 }
 
+/// Whether the background is an output channel.
 fn background(target: &experiment::Target) -> bool {
     target.activation == OutputActivation::Softmax
 }
 
-impl SampleSource for CaseSource {
+impl SampleSource for CaseSource<'_> {
     fn cases(&self) -> usize {
-        self.patches.len()
+        self.cases.len()
     }
 
     fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    fn draw(&self, case: usize, epoch: u64) -> Sample {
-        let mut patch = self.patches[case].clone();
+    fn draw(&self, case: usize, epoch: u64) -> io::Result<Sample> {
+        let example = &self.cases[case];
+        let mut patch = example.case.voxels()?.patch.clone();
+        patch.anchor = example.anchor;
+        // Soft targets move by interpolation, label maps by the nearest voxel.
+        if self.target.soft {
+            self.soften(&mut patch);
+        }
         self.augmentation.apply(&mut patch, self.seed, case as u64, epoch);
-        let Target::Labels(labels) = &patch.target else {
-            unreachable!("patches are made of label maps, and no step softens them")
-        };
-        let target = self.channels(case, labels);
-        Sample { image: patch.channels.concat(), target, annotated: self.annotated[case].clone() }
+        self.soften(&mut patch);
+        let Target::Soft { mut maps, .. } = patch.target else { unreachable!("softened above") };
+        if let Some(place) = example.emptied {
+            self.empty(&mut maps, place);
+        }
+        Ok(Sample {
+            image: patch.channels.concat(),
+            target: maps.concat(),
+            annotated: example.annotated.clone(),
+        })
     }
+}
+
+fn anchor_crop(shape: [usize; 3], jitter: usize) -> AugmentStep {
+    AugmentStep::AnchorCrop { shape, jitter: [jitter; 3] }
 }
 
 fn centre_crop(shape: [usize; 3], jitter: usize) -> AugmentStep {
@@ -139,20 +174,31 @@ fn centre_crop(shape: [usize; 3], jitter: usize) -> AugmentStep {
 fn training_steps(config: &CellConfig) -> Vec<AugmentStep> {
     let augmentation = &config.augmentation;
     let mut steps = Vec::new();
-    if let Some(degrees) = augmentation.rotate_z_degrees {
+    let about_z = |degrees: f64| [0.0, 0.0, degrees.to_radians()];
+    let rotation = match (augmentation.rotate_z_degrees, augmentation.rotate_z_sigma_degrees) {
+        (Some(most), _) => Some(Spread::Uniform(about_z(most))),
+        (None, sigma) => sigma.map(|sigma| Spread::Normal(about_z(sigma))),
+    };
+    let translation = augmentation.translate_sigma_voxels.map(Spread::Normal);
+    let scale = augmentation.scale_change.map(|change| Spread::Uniform([change; 3]));
+    if rotation.is_some() || translation.is_some() || scale.is_some() {
         steps.push(AugmentStep::Affine {
-            translation: Spread::default(),
-            rotation: Spread::Uniform([0.0, 0.0, degrees.to_radians()]),
-            scale: Spread::default(),
+            translation: translation.unwrap_or_default(),
+            rotation: rotation.unwrap_or_default(),
+            scale: scale.unwrap_or_default(),
         });
     }
-    match (&config.patch, augmentation.shift_voxels) {
-        (Some(patch), shift) if patch.training == PatchPlace::Centre => {
-            steps.push(centre_crop(patch.size, shift.unwrap_or(0)));
+    if let Some(voxels) = augmentation.elastic_voxels {
+        steps.push(AugmentStep::Elastic { displacement: [voxels; 3] });
+    }
+    let shift = augmentation.shift_voxels;
+    match config.patch.as_ref().map(|patch| (patch.training, patch.size)) {
+        Some((PatchPlace::Centre, size)) => steps.push(centre_crop(size, shift.unwrap_or(0))),
+        Some((PatchPlace::Oracle | PatchPlace::Image, size)) => {
+            steps.push(anchor_crop(size, shift.unwrap_or(0)));
         }
-        (Some(patch), _) => steps.push(AugmentStep::RandomCrop { shape: patch.size }),
-        (None, Some(voxels)) => steps.push(AugmentStep::Shift { voxels: [voxels; 3] }),
-        (None, None) => {}
+        Some((PatchPlace::Random, shape)) => steps.push(AugmentStep::RandomCrop { shape }),
+        None => steps.extend(shift.map(|voxels| AugmentStep::Shift { voxels: [voxels; 3] })),
     }
     if let Some(probability) = augmentation.flip_x {
         steps.push(AugmentStep::Flip { axis: Axis::X, probability });
@@ -169,11 +215,11 @@ fn training_steps(config: &CellConfig) -> Vec<AugmentStep> {
 
 #[cfg(test)]
 mod tests {
-    use dicewise_data::preprocess::Prepared;
     use dicewise_data::{Grid, Volume};
     use dicewise_experiment::{Experiment, Labelling, Overrides};
 
     use super::*;
+    use crate::prepared_case::{Centres, Room, Voxels};
 
     fn config(activation: &str, labelling: &str) -> CellConfig {
         let text = format!(
@@ -198,20 +244,15 @@ mod tests {
     fn case(group: &str) -> PreparedCase {
         let grid = Grid::axis_aligned([2, 2, 2], [1.0; 3]);
         let truth = Volume::new(grid.clone(), (0..8).map(|i| i % 4).collect());
-        let channels = vec![Volume::new(grid.clone(), vec![0.5; 8])];
-        let prepared = Prepared { channels, labels: Some(truth.clone()), original: grid };
-        PreparedCase {
-            id: group.to_owned(),
-            subject: group.to_owned(),
-            group: group.to_owned(),
-            prepared,
-            truth,
-            annotated: vec![true, false],
-        }
+        let patch = Patch::new(&[Volume::new(grid.clone(), vec![0.5; 8])], &truth);
+        let centres = Centres { image: [1; 3], truth: patch.target_centroid() };
+        let (names, voxels) = ([group; 3].map(str::to_owned), Voxels { patch, truth });
+        let place = (&Room::new(1 << 20), "unused".as_ref());
+        PreparedCase::new(names, [grid.clone(), grid], centres, vec![true, false], voxels, place).unwrap()
     }
 
     fn sample(activation: &str, labelling: &str, group: &str) -> Sample {
-        CaseSource::validation(&config(activation, labelling), &[&case(group)]).unwrap().draw(0, 0)
+        CaseSource::validation(&config(activation, labelling), &[&case(group)]).unwrap().draw(0, 0).unwrap()
     }
 
     const BACKGROUND: [f32; 8] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
@@ -246,6 +287,6 @@ mod tests {
         let cases = [case("ED"), case("ES")];
         let cases: Vec<&PreparedCase> = cases.iter().collect();
         let source = CaseSource::validation(&config("sigmoid", "partial"), &cases).unwrap();
-        assert_eq!(source.mean_sizes(), [2.0, 2.0]);
+        assert_eq!(source.mean_sizes().unwrap(), [2.0, 2.0]);
     }
 }

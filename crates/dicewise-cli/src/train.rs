@@ -4,10 +4,10 @@ use std::sync::atomic::AtomicBool;
 
 use dicewise_data::dataset::Dataset;
 use dicewise_experiment::{
-    Architecture, Augmentation, Cell, CellConfig, Centre, Data, Duration, Epsilon, HiddenActivation,
-    Labelling, Layout, Missing, MissingRule, Network, Norm, Normalise, OutputActivation, Partition, Patch,
-    PatchPlace, PredictionExtent, Preprocessing, Schedule, Setting, Smoothing, Split, Target, TargetLabel,
-    Training, Weighting,
+    Alignment, Architecture, Augmentation, Cell, CellConfig, Centre, Data, Dealing, Duration, Epsilon,
+    EpsilonLayout, HiddenActivation, LabelResampling, Labelling, Layout, Missing, MissingRule, Network, Norm,
+    Normalise, OutputActivation, Partition, Patch, PatchPlace, PredictionExtent, Preprocessing, Restore,
+    Schedule, Scored, Setting, Smoothing, Split, Target, TargetLabel, Training, Weighting, WindowOrder,
 };
 
 use crate::args;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, Run
     let device = network::device(&args.device.device)?;
     let config = config(args)?;
     let lock = output_folder(&args.out, args.resume)?;
-    let cases = cases::load(&config)?;
+    let cases = cases::load(&config, &args.out)?;
     let split = cases::split(&config, &cases)?;
     let display = Display::new(1);
     display.line(&format!(
@@ -124,13 +124,14 @@ fn config(args: &args::Train) -> Result<CellConfig, RunError> {
             args.fold, args.folds
         )));
     }
-    let target = Target { activation, labels };
+    let target = Target { activation, labels, soft: false };
     let setting = setting(args, &target)?;
     let seed = u64::from(args.seed);
     Ok(CellConfig {
         experiment: "train".to_owned(),
         epsilon_tiny: EPSILON_TINY,
         cell: Cell {
+            repeat: Vec::new(),
             labelling: Labelling::Full,
             setting,
             batch_size: args.batch_size,
@@ -140,10 +141,15 @@ fn config(args: &args::Train) -> Result<CellConfig, RunError> {
         data: Data::Folder { path: args.data.clone(), layout },
         target,
         groups: None,
-        split: Split::Folds { folds: args.folds, run: vec![args.fold], seed },
+        split: Split::Folds { folds: args.folds, run: vec![args.fold], seed, deal: Dealing::Stratified },
         partial: None,
         preprocessing: Preprocessing {
             spacing_mm: args.spacing_mm.map(|args::Spacing(spacing)| spacing),
+            alignment: Alignment::Centre,
+            labels: LabelResampling::Linear,
+            encloses: Vec::new(),
+            window: WindowOrder::Last,
+            restore: Restore::Linear,
             clip_quantiles: None,
             normalise: Normalise::ZScore,
             size: None,
@@ -160,12 +166,15 @@ fn config(args: &args::Train) -> Result<CellConfig, RunError> {
             training: PatchPlace::Random,
             prediction: PredictionExtent::Whole,
         }),
-        network: Network { prior_bias: true, architecture },
+        network: Network { prior_bias: true, width: 1.0, architecture },
         training: Training {
             learning_rate: args.learning_rate,
             l2: 1e-5,
             validate_every: None,
             epsilon_warm_up: args.epsilon_warm_up,
+            evaluate_every: None,
+            scored: Scored::Final,
+            records: None,
             duration: match (args.length.iterations, args.length.epochs) {
                 (Some(iterations), _) => Duration::Iterations(iterations),
                 (None, epochs) => Duration::Epochs(epochs.unwrap_or(1)),
@@ -224,6 +233,7 @@ fn setting(args: &args::Train, target: &Target) -> Result<Setting, RunError> {
                 background: missing == Missing::Marginal,
                 weights: None,
                 weighting: Weighting::Normalised,
+                epsilon_layout: EpsilonLayout::Paper,
                 epsilon: Epsilon::both(match args.epsilon {
                     Some(args::Epsilon::Heuristic) => Smoothing::FromData,
                     Some(args::Epsilon::Voxels(voxels)) => Smoothing::Uniform(voxels),

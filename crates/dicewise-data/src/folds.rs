@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::dataset::{Case, CaseFiles};
+use crate::mersenne::MersenneTwister;
 use crate::seed::shuffle;
 
 /// Something that goes into a fold: a case, known by its name, its subject and its group.
@@ -122,6 +123,53 @@ pub fn k_folds<M: Member>(cases: &[M], folds: usize, seed: u64) -> Result<Vec<Sp
             // Going on where the last stratum ended keeps the folds equally large.
             next += 1;
         }
+    }
+    let split = |fold| {
+        let (test, train) = (0..cases.len()).partition(|&case| fold_of[case] == fold);
+        Split { train, test }
+    };
+    Ok((0..folds).map(split).collect())
+}
+
+/// How subjects are dealt out to folds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dealing {
+    /// Shuffled, each fold with its share of each group: [`k_folds`].
+    Stratified,
+    /// In turn, sorted by name, without chance: fold `(i − 1) mod k` gets subject i. The paper's ACDC runs.
+    InTurn,
+    /// In blocks of a list sorted by group, then name, and shuffled by `numpy.random.seed(seed)` and
+    /// `numpy.random.shuffle`. With seed 0, the folds of the paper's BRATS runs, 57 cases each.
+    NumpyShuffle,
+}
+
+/// As [`k_folds`], with a choice of how subjects are dealt out. Only the low 32 bits of the seed count for numpy.
+///
+/// # Errors
+/// As [`k_folds`].
+pub fn k_folds_dealt<M: Member>(
+    cases: &[M],
+    folds: usize,
+    dealing: Dealing,
+    seed: u64,
+) -> Result<Vec<Split>, FoldError> {
+    let mut subjects = subjects(cases);
+    if dealing == Dealing::Stratified || folds < 2 || subjects.len() < folds {
+        return k_folds(cases, folds, seed);
+    }
+    if dealing == Dealing::NumpyShuffle {
+        // By name they are already.
+        subjects.sort_by(|a, b| a.groups.keys().cmp(b.groups.keys()));
+        MersenneTwister::new(seed as u32).shuffle(&mut subjects);
+    }
+    let mut fold_of = vec![0; cases.len()];
+    let count = subjects.len();
+    for (place, subject) in subjects.iter().enumerate() {
+        let fold = match dealing {
+            Dealing::NumpyShuffle => place * folds / count,
+            _ => place % folds,
+        };
+        subject.cases.iter().for_each(|&case| fold_of[case] = fold);
     }
     let split = |fold| {
         let (test, train) = (0..cases.len()).partition(|&case| fold_of[case] == fold);

@@ -4,6 +4,7 @@ pub mod check;
 pub mod dataset;
 pub mod folds;
 pub mod groups;
+mod mersenne;
 pub mod nifti;
 pub mod phantom;
 pub mod preprocess;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use dicewise_data::dataset::Dataset;
 use dicewise_data::nifti::{read_image, read_labels};
-use dicewise_data::preprocess::{Prepared, Preprocessing};
+use dicewise_data::preprocess::{Prepared, Preprocessing, Restoring};
 use dicewise_data::{Image, LabelMap};
 
 fn data(folder: &str) -> Option<PathBuf> {
@@ -26,7 +26,7 @@ fn restored_labels(prepared: &Prepared, classes: u16) -> LabelMap {
     let labels = prepared.labels.as_ref().unwrap();
     let perfect: Vec<Image> =
         (0..classes).map(|class| labels.map(|l| f32::from(u8::from(*l == class)))).collect();
-    let back = prepared.restore_probabilities(&perfect, Some(0)).unwrap();
+    let back = prepared.restore_probabilities(&perfect, Some(0), Restoring::Replicate).unwrap();
     let likeliest = |i: usize| {
         (0..classes)
             .rev()
@@ -102,7 +102,7 @@ fn brats_crops_follow_the_paper() {
         let spacing = prepared.working_grid().spacing_mm();
         assert!((spacing[0] - 239.0 / 119.0).abs() < 1e-6 && (spacing[2] - 2.0).abs() < 1e-6, "{spacing:?}");
         // The soft label holds the tumour's volume, so long as the crop holds the tumour.
-        let soft = &steps.soft_labels(&labels, &[1], &prepared).unwrap()[0];
+        let soft = &steps.soft_labels(&labels, &[&[1]], &prepared).unwrap()[0];
         let old = labels.data.iter().filter(|l| **l == 1).count() as f64 * labels.grid.voxel_volume_ml();
         let new = soft.data.iter().copied().map(f64::from).sum::<f64>() * soft.grid.voxel_volume_ml();
         assert!((new / old - 1.0).abs() < 0.02, "{case}: {old} ml became {new} ml");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use dicewise_data::dataset::{CaseFiles, Dataset, Label, Layout};
-use dicewise_data::folds::{FoldError, HoldOut, hold_out, k_folds};
+use dicewise_data::folds::{Dealing, FoldError, HoldOut, hold_out, k_folds, k_folds_dealt};
 use dicewise_data::presence::{Presence, PresenceError};
 use proptest::prelude::*;
 
@@ -185,4 +185,34 @@ fn presence_errors_say_which_line() {
         let error: PresenceError = Presence::of_dataset(&dataset).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
     }
+}
+
+#[test]
+fn numpys_shuffle_gives_the_papers_brats_folds() {
+    // numpy 2.4.6: np.random.seed(0); l = list(range(285)); np.random.shuffle(l)
+    //   l[:6] = [55, 181, 92, 207, 188, 45], l[57:61] = [20, 46, 257, 214], l[-3:] = [117, 47, 172]
+    // Names such that sorting by name alone would mix the groups; given in reverse.
+    let name = |i: usize| match i {
+        ..210 => files(&format!("S{:03}", 2 * i + 1), "HGG"),
+        _ => files(&format!("S{:03}", 2 * (i - 210)), "LGG"),
+    };
+    let cases: Vec<CaseFiles> = (0..285).rev().map(name).collect();
+    let folds = k_folds_dealt(&cases, 5, Dealing::NumpyShuffle, 0).unwrap();
+    let fold_of = |i: usize| folds.iter().position(|split| split.test.contains(&(284 - i))).unwrap();
+    assert!([55, 181, 92, 207, 188, 45].into_iter().all(|i| fold_of(i) == 0));
+    assert!([20, 46, 257, 214].into_iter().all(|i| fold_of(i) == 1));
+    assert!([117, 47, 172].into_iter().all(|i| fold_of(i) == 4));
+    assert!(folds.iter().all(|split| split.test.len() == 57 && split.train.len() == 228));
+}
+
+#[test]
+fn subjects_in_turn_keep_both_phases_in_fold_i_minus_1_modulo_5() {
+    let patient = |i: usize| ["ED", "ES"].map(|phase| files(&format!("patient{i:03}"), phase));
+    let cases: Vec<CaseFiles> = (1..=100).flat_map(patient).collect();
+    for (fold, split) in k_folds_dealt(&cases, 5, Dealing::InTurn, 3).unwrap().iter().enumerate() {
+        let expected: Vec<usize> = (0..200).filter(|case| case / 2 % 5 == fold).collect();
+        assert_eq!(split.test, expected);
+    }
+    let error = k_folds_dealt(&cases[..4], 5, Dealing::InTurn, 0);
+    assert_eq!(error, Err(FoldError::EmptyFold { folds: 5, subjects: 2 }));
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Augmentation, Data, ExperimentError, GroupAssignment, Network, PartialLabelling, Patch, Preprocessing,
-    Setting, Split, Target, Training,
+    Augmentation, Data, ExperimentError, GroupAssignment, GroupCount, Network, PartialLabelling, Patch,
+    Preprocessing, Setting, Split, Target, Training,
 };
 
 /// Which labels the training data have.
@@ -40,6 +40,9 @@ pub struct Cell {
     pub seed: u64,
     /// The fold held out; 0 for a hold-out.
     pub fold: usize,
+    /// How often an epoch shows each training case of a group, where that is more than once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeat: Vec<GroupCount>,
     /// The loss.
     pub setting: Setting,
 }
@@ -47,7 +50,7 @@ pub struct Cell {
 impl Cell {
     /// Its folder inside the experiment's output folder, for example `partial-BI-b2-seed0/fold_0`.
     pub fn folder_name(&self) -> String {
-        let Self { labelling, batch_size, seed, fold, setting } = self;
+        let Self { labelling, batch_size, seed, fold, setting, .. } = self;
         format!("{labelling}-{}-b{batch_size}-seed{seed}/fold_{fold}", setting.name)
     }
 }

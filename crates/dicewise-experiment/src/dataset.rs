@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::is_default;
+
 /// Number of subjects or cases in a group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupCount {
@@ -85,6 +87,9 @@ pub struct Target {
     pub activation: OutputActivation,
     /// Foreground classes in the order of the output channels.
     pub labels: Vec<TargetLabel>,
+    /// Whether resampling and augmentation leave shares of voxels, between 0 and 1, instead of deciding.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub soft: bool,
 }
 
 impl Target {
@@ -124,6 +129,19 @@ pub struct Cue {
     pub amplitude: f64,
 }
 
+/// How subjects are dealt out to folds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dealing {
+    /// Shuffled, stratified by group.
+    #[default]
+    Stratified,
+    /// In turn, sorted by name: the paper's ACDC runs.
+    InTurn,
+    /// In blocks of a list sorted by group and name, and shuffled as numpy does: the paper's BRATS runs.
+    NumpyShuffle,
+}
+
 /// Who is trained on and who is tested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -136,6 +154,9 @@ pub enum Split {
         run: Vec<usize>,
         /// Seed of the shuffle.
         seed: u64,
+        /// How subjects are dealt out.
+        #[serde(default, skip_serializing_if = "is_default")]
+        deal: Dealing,
     },
     /// Fixed numbers of cases of each group; subjects are shuffled with the seed, the test side is filled first.
     HoldOut {

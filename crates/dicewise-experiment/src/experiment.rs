@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use crate::check;
 use crate::mistake::ExperimentError;
 use crate::{
-    Augmentation, Cell, CellConfig, Data, GroupAssignment, Labelling, Network, PartialLabelling, Patch,
-    Preprocessing, Setting, Split, Target, Training,
+    Augmentation, Cell, CellConfig, Data, GroupAssignment, GroupCount, Labelling, Network, PartialLabelling,
+    Patch, Preprocessing, Setting, Split, Target, Training,
 };
 
 /// An experiment: one dataset, one target, one network, and the grid of cells that are trained and compared.
@@ -17,6 +17,9 @@ pub struct Experiment {
     pub name: String,
     /// What it shows, in a sentence.
     pub description: String,
+    /// Whether to do as the authors' code did where that is a defect: ε averaged over the classes, crops about the truth,
+    /// the last periodic checkpoint instead of the best, the rank test.
+    pub released: bool,
     /// Seeds of weights, batches and augmentation; every cell is run once with each.
     pub seeds: Vec<u64>,
     /// Where images and label maps come from.
@@ -54,6 +57,8 @@ pub struct CellBlock {
     pub settings: Vec<Setting>,
     /// The batch sizes.
     pub batch_sizes: Vec<usize>,
+    /// How often an epoch shows each training case of a group.
+    pub repeat: Vec<GroupCount>,
 }
 
 /// What the command line puts in the place of what the file says.
@@ -63,6 +68,8 @@ pub struct Overrides {
     pub data: Option<PathBuf>,
     /// Seeds; the file's when empty.
     pub seeds: Vec<u32>,
+    /// A smaller version of the experiment, see [`Experiment::scaled`].
+    pub scale: Option<f64>,
 }
 
 impl Experiment {
@@ -99,7 +106,8 @@ impl Experiment {
                     for &seed in &self.seeds {
                         for &fold in self.split.runs() {
                             let (labelling, setting) = (block.labelling, setting.clone());
-                            cells.push(Cell { labelling, setting, batch_size, seed, fold });
+                            let repeat = block.repeat.clone();
+                            cells.push(Cell { labelling, setting, batch_size, seed, fold, repeat });
                         }
                     }
                 }

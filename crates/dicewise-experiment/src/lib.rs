@@ -37,19 +37,26 @@ mod grid;
 mod loss;
 mod mistake;
 mod nearest;
+mod scale;
 mod setting;
 mod training;
 
 pub use cell::{Cell, CellConfig, Labelling};
 pub use dataset::{
-    Cue, Data, GroupAssignment, GroupCount, Layout, OutputActivation, PartialLabelling, Split, Target,
-    TargetLabel,
+    Cue, Data, Dealing, GroupAssignment, GroupCount, Layout, OutputActivation, PartialLabelling, Split,
+    Target, TargetLabel,
 };
 pub use experiment::{CellBlock, Experiment, Overrides};
 pub use grid::Grid;
 pub use mistake::{ExperimentError, InvalidExperiment, Mistake, MistakeKind};
-pub use setting::{Epsilon, Missing, MissingRule, Partition, Setting, Smoothing, Weighting};
+pub use setting::{Epsilon, EpsilonLayout, Missing, MissingRule, Partition, Setting, Smoothing, Weighting};
 pub use training::{
-    Architecture, Augmentation, Centre, Duration, HiddenActivation, Network, Norm, Normalise, Patch,
-    PatchPlace, PredictionExtent, Preprocessing, Schedule, Training,
+    Alignment, Architecture, Augmentation, Centre, Duration, HiddenActivation, LabelResampling, Network,
+    Norm, Normalise, Patch, PatchPlace, PredictionExtent, Preprocessing, Restore, Schedule, Scored, Training,
+    WindowOrder,
 };
+
+/// Whether a value says nothing new, so that configurations from before there was a choice stay the same.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -1,7 +1,9 @@
 //! From a setting of the experiment file to the loss.
 use dicewise::{ClassWeights, DiceError, DiceLoss, MissingLabels};
 
-use crate::{Missing, MissingRule, OutputActivation, Partition, Setting, Smoothing, Target, Weighting};
+use crate::{
+    EpsilonLayout, Missing, MissingRule, OutputActivation, Partition, Setting, Smoothing, Target, Weighting,
+};
 
 impl Setting {
     /// The loss of this setting. `mean_sizes` is E Σy of every output channel: the mean number of voxels over the
@@ -49,7 +51,11 @@ impl Setting {
                 dicewise::Epsilon::new(numerator.min(largest), denominator.min(largest))?
             }
             (numerator, denominator) => {
-                dicewise::Epsilon::per_class_split(&per_class(numerator), &per_class(denominator))?
+                let (numerator, denominator) = (per_class(numerator), per_class(denominator));
+                match self.epsilon_layout {
+                    EpsilonLayout::Paper => dicewise::Epsilon::per_class_split(&numerator, &denominator)?,
+                    EpsilonLayout::Released => dicewise::Epsilon::averaged(&numerator, &denominator)?,
+                }
             }
         };
         let mut loss =
@@ -99,7 +105,11 @@ mod tests {
 
     fn target() -> Target {
         let label = |name: &str, value| TargetLabel { name: name.to_owned(), values: vec![value] };
-        Target { activation: OutputActivation::Softmax, labels: vec![label("a", 1), label("b", 2)] }
+        Target {
+            activation: OutputActivation::Softmax,
+            labels: vec![label("a", 1), label("b", 2)],
+            soft: false,
+        }
     }
 
     fn built_in(name: &str) -> Setting {

@@ -1,6 +1,8 @@
 //! A setting: which Dice loss, and what happens to missing labels.
 use serde::{Deserialize, Serialize};
 
+use crate::is_default;
+
 /// Φ: the partition of the voxels of a batch into the subsets over which Dice is computed (`|Φ|` subsets each).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -66,6 +68,17 @@ impl Epsilon {
     }
 }
 
+/// Which ε stands in which term, where there is one for each class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EpsilonLayout {
+    /// A class's own in its terms, as the paper says.
+    #[default]
+    Paper,
+    /// Every class's in every term, averaged: what the authors' code computed by broadcasting.
+    Released,
+}
+
 /// What the loss makes of a missing label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -116,6 +129,9 @@ pub struct Setting {
     pub weights: Option<Vec<f64>>,
     /// What the weighted sum is divided by.
     pub weighting: Weighting,
+    /// Which ε stands in which term.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub epsilon_layout: EpsilonLayout,
     /// ε.
     pub epsilon: Epsilon,
 }
@@ -135,6 +151,7 @@ impl Setting {
             background,
             weights: None,
             weighting: Weighting::Normalised,
+            epsilon_layout: EpsilonLayout::Paper,
             epsilon: Epsilon::both(Smoothing::Uniform(tiny)),
         };
         let setting = match name {

@@ -1,12 +1,24 @@
 //! From the image on disk to a trained network.
 use serde::{Deserialize, Serialize};
 
-/// What is done to every image, in this order: resample, clip, normalise, pad or crop.
+use crate::is_default;
+
+/// What is done to every image, in this order: resample, clip, normalise, pad or crop; padding or cropping may come
+/// first, see [`WindowOrder`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Preprocessing {
     /// Spacing along x, y, z that images are resampled to; their own when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spacing_mm: Option<[f64; 3]>,
+    /// What stays in place when the spacing changes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub alignment: Alignment,
+    /// How label maps follow.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub labels: LabelResampling,
+    /// Labels that enclose another one, by name: outer and inner.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub encloses: Vec<[String; 2]>,
     /// Intensities are clipped to these quantiles (0 to 1) of the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip_quantiles: Option<[f64; 2]>,
@@ -17,6 +29,58 @@ pub struct Preprocessing {
     pub size: Option<[usize; 3]>,
     /// What the padded or cropped window is centred on.
     pub centre: Centre,
+    /// When padding or cropping is done.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub window: WindowOrder,
+    /// How probabilities come back to the grid that a case came on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub restore: Restore,
+}
+
+/// What stays in place when the spacing changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alignment {
+    /// The centre of the volume.
+    #[default]
+    Centre,
+    /// The centres of the first and of the last voxels, as in the paper's BRATS runs.
+    Corners,
+}
+
+/// How label maps follow when the spacing changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LabelResampling {
+    /// By linear interpolation of each label's indicator: the largest, or with soft targets all of them.
+    #[default]
+    Linear,
+    /// By linear interpolation of signed distances, as in the paper's ACDC runs.
+    SignedDistance,
+}
+
+/// When images are padded or cropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowOrder {
+    /// After everything else.
+    #[default]
+    Last,
+    /// In one step with resampling, so that normalisation sees the padding; clipping does not. The paper's ACDC runs.
+    First,
+}
+
+/// How probabilities come back to the grid that a case came on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Restore {
+    /// By linear interpolation.
+    #[default]
+    Linear,
+    /// From the nearest voxel, as in the paper's BRATS runs.
+    Nearest,
+    /// By linear interpolation with the outermost covered voxels repeated, as in the paper's ACDC runs.
+    Replicate,
 }
 
 /// How intensities are normalised, channel by channel.
@@ -39,6 +103,8 @@ pub enum Centre {
     Volume,
     /// The centroid of the true foreground, as the paper's BRATS runs do, at test time too.
     Label,
+    /// The centroid of the voxels that are not 0 in the image as it came.
+    Image,
 }
 
 /// Random changes of the training images. None where a value is absent.
@@ -54,6 +120,18 @@ pub struct Augmentation {
     /// Rotation about z, uniform in ± this many degrees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotate_z_degrees: Option<f64>,
+    /// σ of a rotation about z, in degrees.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotate_z_sigma_degrees: Option<f64>,
+    /// σ of a translation along x, y, z, in voxels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub translate_sigma_voxels: Option<[f64; 3]>,
+    /// Factor along each axis, uniform in 1 ± this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale_change: Option<f64>,
+    /// Standard deviation of a smooth displacement of every voxel, along each axis, in voxels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elastic_voxels: Option<f64>,
     /// σ of a number added to all voxels, drawn from N(0, σ).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intensity_shift: Option<f64>,
@@ -84,6 +162,10 @@ pub enum PatchPlace {
     Centre,
     /// Anywhere inside the image, uniformly.
     Random,
+    /// Around the centroid of the truth: the oracle crop of the paper's BRATS runs.
+    Oracle,
+    /// Around the centroid of the voxels that are not 0 in the image as it came.
+    Image,
 }
 
 /// What the network sees when it predicts.
@@ -94,6 +176,10 @@ pub enum PredictionExtent {
     Centre,
     /// The whole image.
     Whole,
+    /// The patch around the centroid of the truth; outside it, background is predicted.
+    Oracle,
+    /// The patch around the centroid of the image's nonzero voxels; outside it, background is predicted.
+    Image,
 }
 
 /// The network.
@@ -101,8 +187,19 @@ pub enum PredictionExtent {
 pub struct Network {
     /// Start the output's bias at the frequency of each class among the training voxels.
     pub prior_bias: bool,
+    /// Factor of the features of a preset's layers.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub width: f64,
     /// Its layers.
     pub architecture: Architecture,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_one(width: &f64) -> bool {
+    *width == 1.0
 }
 
 /// Layers of the U-Net.
@@ -172,10 +269,33 @@ pub struct Training {
     /// Iterations at the start during which no ε is larger than the tiny one (ε warm-up).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epsilon_warm_up: Option<usize>,
+    /// Iterations or epochs between two evaluations of the held-out cases, each with a checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluate_every: Option<usize>,
+    /// Which network is scored.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub scored: Scored,
+    /// Number of training cases that patiences and `evaluate_every` are for: with N cases, they are multiplied by
+    /// this over N.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<usize>,
     /// How long.
     pub duration: Duration,
     /// What becomes of the learning rate.
     pub schedule: Schedule,
+}
+
+/// Which network of a training is scored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scored {
+    /// That at the end.
+    #[default]
+    Final,
+    /// That with the lowest validation loss.
+    Best,
+    /// That of the last evaluation, as in the paper's ACDC runs.
+    Periodic,
 }
 
 /// Length of a training.

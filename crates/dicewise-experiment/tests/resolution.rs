@@ -86,7 +86,7 @@ fn data_are_relative_to_the_file_and_the_command_line_comes_first() {
         other => panic!("{other:?}"),
     };
     assert_eq!(path(experiment()), Path::new("here/sets/brats"));
-    let overrides = Overrides { data: Some("given".into()), seeds: vec![7, 7, 5] };
+    let overrides = Overrides { data: Some("given".into()), seeds: vec![7, 7, 5], scale: None };
     let overridden = parse(TEXT, &overrides).expect("valid");
     assert_eq!(overridden.seeds, [7, 5]);
     assert_eq!(path(overridden), Path::new("given"));
@@ -97,7 +97,7 @@ fn data_for_a_phantom_are_refused() {
     let phantom = "phantom = \"tumour\"\nphantom_cases = { HGG = 9, LGG = 9 }\nphantom_shape = [32, 32, 32]";
     let text = TEXT.replace("path = \"${ROOT}/brats\"\nlayout = \"brats2018\"", phantom);
     assert!(parse(&text, &Overrides::default()).is_ok());
-    let overrides = Overrides { data: Some("given".into()), seeds: Vec::new() };
+    let overrides = Overrides { data: Some("given".into()), seeds: Vec::new(), scale: None };
     let Err(ExperimentError::Invalid(invalid)) = parse(&text, &overrides) else { panic!("accepted") };
     assert_eq!(invalid.mistakes().map(|mistake| mistake.kind).collect::<Vec<_>>(), [MistakeKind::Conflict]);
 }

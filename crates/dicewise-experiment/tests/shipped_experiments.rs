@@ -2,8 +2,8 @@
 use std::path::{Path, PathBuf};
 
 use dicewise_experiment::{
-    Architecture, Cell, CellConfig, Data, Epsilon, Experiment, Grid, Labelling, Missing, MissingRule,
-    Overrides, Partition, Smoothing,
+    Architecture, Cell, CellConfig, Data, Duration, Epsilon, EpsilonLayout, Experiment, Grid, Labelling,
+    Missing, MissingRule, Overrides, Partition, PatchPlace, PredictionExtent, Scored, Smoothing, Weighting,
 };
 
 fn shipped(name: &str) -> Experiment {
@@ -110,4 +110,83 @@ fn the_grid_is_a_table_with_one_row_a_combination() {
     assert_eq!(rows.len(), 8, "{grid}");
     assert_eq!(rows[5], ["partial", "BI", "1", "BI", "1e-7", "taken", "as", "empty"]);
     assert_eq!(rows[7], ["partial", "I_eps", "2", "I", "E", "Σy", "taken", "as", "empty"]);
+}
+
+#[test]
+fn the_papers_grids_are_whole() {
+    let brats = shipped("brats2018.toml");
+    // 2 labellings × 3 settings × 4 batch sizes × 5 folds.
+    assert_eq!(brats.cells().len(), 120);
+    let i_eps = |experiment: &Experiment, labelling| {
+        let cells = experiment.cells().into_iter();
+        cells.filter(|cell| cell.labelling == labelling).find(|cell| cell.setting.name == "I_eps").unwrap()
+    };
+    let epsilon = |voxels| Epsilon::both(Smoothing::Uniform(voxels));
+    assert_eq!(i_eps(&brats, Labelling::Full).setting.epsilon, epsilon(12412.0));
+    assert_eq!(i_eps(&brats, Labelling::Partial).setting.epsilon, epsilon(8789.0));
+    assert_eq!(brats.patch.as_ref().unwrap().training, PatchPlace::Oracle);
+
+    let acdc = shipped("acdc.toml");
+    assert_eq!(acdc.cells().len(), 40);
+    let cell = i_eps(&acdc, Labelling::Partial);
+    assert_eq!((cell.repeat[0].group.as_str(), cell.repeat[0].count), ("ED", 3));
+    assert_eq!(cell.setting.epsilon_layout, EpsilonLayout::Released);
+    assert_eq!(cell.setting.weights, Some(vec![0.0, 1.0, 1.0, 1.0]));
+    assert_eq!(cell.setting.weighting, Weighting::Unnormalised);
+    assert!(i_eps(&acdc, Labelling::Full).repeat.is_empty());
+    assert_eq!(acdc.training.scored, Scored::Periodic);
+    assert_eq!(acdc.target.labels[0].values, [3]);
+}
+
+#[test]
+fn without_released_crops_look_at_the_image_and_the_best_network_is_scored() {
+    for (name, from) in [("brats2018.toml", "released = true\n"), ("acdc.toml", "released = true\n")] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments").join(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from));
+        let right = text.replacen(from, "", 1);
+        let variable = |_: &str| Some("/data".to_owned());
+        let experiment = Experiment::parse(&path, &right, &Overrides::default(), &variable).unwrap();
+        match experiment.patch {
+            Some(patch) => {
+                assert_eq!((patch.training, patch.prediction), (PatchPlace::Image, PredictionExtent::Image))
+            }
+            None => assert_eq!(experiment.training.scored, Scored::Best),
+        }
+        let layouts = experiment.blocks.iter().flat_map(|block| &block.settings).map(|s| s.epsilon_layout);
+        assert!(layouts.into_iter().all(|layout| layout == EpsilonLayout::Paper));
+    }
+}
+
+#[test]
+fn a_scaled_experiment_has_the_same_cells_on_coarser_images() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/acdc.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let overrides = Overrides { scale: Some(1.0 / 3.0), ..Overrides::default() };
+    let variable = |_: &str| Some("/data".to_owned());
+    let (small, whole) = (
+        Experiment::parse(&path, &text, &overrides, &variable).unwrap(),
+        Experiment::parse(&path, &text, &Overrides::default(), &variable).unwrap(),
+    );
+    assert_eq!(names(&small.cells()), names(&whole.cells()));
+    // 192/3 = 64 = 4·16, 48/3 = 16 = 2·8; the field of view stays.
+    assert_eq!(small.preprocessing.size, Some([64, 64, 16]));
+    assert_eq!(small.preprocessing.spacing_mm, Some([4.6875, 4.6875, 7.5]));
+    assert!((small.network.width - 1.0 / 3.0).abs() < 1e-12);
+    assert_eq!(small.training.duration, Duration::Epochs(334));
+    assert_eq!(small.training.evaluate_every, Some(10));
+
+    let path = path.with_file_name("brats2018.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let overrides = Overrides { scale: Some(0.25), ..Overrides::default() };
+    let small = Experiment::parse(&path, &text, &overrides, &variable).unwrap();
+    // 80/4 = 20 → 16 or 32 (multiples of 16): 16, a fifth; 48/4 = 12 → 16, a third.
+    assert_eq!(small.patch.as_ref().unwrap().size, [16, 16, 16]);
+    let spacing = small.preprocessing.spacing_mm.unwrap();
+    assert!(spacing.iter().zip([10.0, 10.0, 6.0]).all(|(found, mm)| (found - mm).abs() < 1e-12));
+    // ε with the volume: 8789/75.
+    let Smoothing::Uniform(epsilon) = small.blocks[1].settings[2].epsilon.numerator else { panic!() };
+    assert!((epsilon - 8789.0 / 75.0).abs() < 1e-9);
+    let Smoothing::Uniform(tiny) = small.blocks[1].settings[0].epsilon.numerator else { panic!() };
+    assert_eq!(tiny, 1e-7);
 }

@@ -36,6 +36,9 @@ pub enum TrainError {
         /// Why.
         source: DiceError,
     },
+    /// A case could not be read.
+    #[error("{0}")]
+    Sample(#[from] std::io::Error),
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

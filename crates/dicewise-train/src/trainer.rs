@@ -1,5 +1,5 @@
 //! The training loop.
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -38,7 +38,10 @@ pub trait SampleSource: Sync {
     fn shape(&self) -> [usize; 3];
     /// A sample of a case, which depends on nothing but the case and the epoch: a training that was interrupted
     /// then sees what it would have seen.
-    fn draw(&self, case: usize, epoch: u64) -> Sample;
+    ///
+    /// # Errors
+    /// If the case cannot be read.
+    fn draw(&self, case: usize, epoch: u64) -> io::Result<Sample>;
 }
 
 /// How to train.
@@ -64,6 +67,10 @@ pub struct TrainingConfig {
     pub warm_up: Option<(usize, DiceLoss)>,
     /// Validate (and let the schedule observe) every so many iterations; 0 is never.
     pub validate_every: usize,
+    /// Let the observer evaluate the network every so many iterations; 0 is never.
+    pub evaluate_every: usize,
+    /// Where to save the training at each evaluation.
+    pub evaluated_checkpoint: Option<PathBuf>,
     /// Where to save the training, and after how many iterations each time; 0 is only at the end.
     pub checkpoint: Option<(PathBuf, usize)>,
     /// Where the checkpoint before that one is kept, for the case that it is damaged.
@@ -95,6 +102,8 @@ pub trait Observer {
     fn step(&mut self, step: &Step);
     /// A class is predicted empty everywhere although the truth has it.
     fn empty_class(&mut self, warning: &EmptyClass);
+    /// The network after an iteration at which it is to be evaluated.
+    fn evaluate(&mut self, _iteration: usize, _network: &UNet) {}
     /// Whether the training should be saved and interrupted, as by the stop flag. Asked after each iteration.
     fn gives_up(&self) -> bool {
         false
@@ -177,6 +186,11 @@ impl Trainer {
         self.present().valid()
     }
 
+    /// The network, with what its training needs.
+    pub fn into_network(mut self) -> UNet {
+        self.network.take().expect(ALWAYS)
+    }
+
     fn present(&self) -> &UNet {
         self.network.as_ref().expect(ALWAYS)
     }
@@ -217,6 +231,12 @@ impl Trainer {
                 self.progress.stopped = self.config.schedule.observe(&mut self.progress.schedule, loss);
             }
             observer.step(&step);
+            if step.iteration.is_multiple_of(self.config.evaluate_every) {
+                if let Some(path) = &self.config.evaluated_checkpoint {
+                    checkpoint::save(path, self.present(), &self.adam, &self.progress)?;
+                }
+                observer.evaluate(step.iteration, &self.network());
+            }
             if self.config.checkpoint.as_ref().is_some_and(|&(_, every)| step.iteration.is_multiple_of(every))
             {
                 self.save()?;
@@ -251,7 +271,7 @@ impl Trainer {
                 let (epoch, place) = ((drawn / training.cases()) as u64, drawn % training.cases());
                 training.draw(self.order(epoch, training.cases())[place], epoch)
             })
-            .collect();
+            .collect::<Result<_, _>>()?;
         let loss = match &self.config.warm_up {
             Some((until, loss)) if iteration < *until => loss,
             _ => &self.config.loss,
@@ -294,7 +314,8 @@ impl Trainer {
         let cases: Vec<usize> = (0..validation.cases()).collect();
         let mut total = 0.0;
         for chunk in cases.chunks(self.config.batch_size) {
-            let samples: Vec<Sample> = chunk.iter().map(|&case| validation.draw(case, 0)).collect();
+            let samples: Vec<Sample> =
+                chunk.iter().map(|&case| validation.draw(case, 0)).collect::<Result<_, _>>()?;
             let batch = Batch::new(&samples, validation.shape(), &device);
             let value = batch
                 .loss(&network, self.config.output, &self.config.loss)

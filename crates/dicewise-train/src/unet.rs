@@ -101,6 +101,34 @@ impl UNetConfig {
         }
     }
 
+    /// The same network with `factor` times as many channels inside, at least 1 each.
+    pub fn widened(mut self, factor: f64) -> Self {
+        let levels = self.encoder.iter_mut().chain(&mut self.decoder).chain([&mut self.bottom]);
+        for channels in levels.flatten() {
+            *channels = ((*channels as f64 * factor).round() as usize).max(1);
+        }
+        self
+    }
+
+    /// Number of kernel weights and biases of all convolutions.
+    pub(crate) fn weights(&self) -> usize {
+        let volumes = self.kernels.map(|kernel| kernel.iter().product::<usize>());
+        let pair = |inputs: usize, [first, second]: [usize; 2]| {
+            (inputs * volumes[0] + 1) * first + (first * volumes[1] + 1) * second
+        };
+        let mut channels = self.in_channels;
+        let mut total = 0;
+        for &out in self.encoder.iter().chain([&self.bottom]) {
+            total += pair(channels, out);
+            channels = out[1];
+        }
+        for (&out, skip) in self.decoder.iter().zip(self.encoder.iter().rev()) {
+            total += pair(channels + skip[1], out);
+            channels = out[1];
+        }
+        total + (channels + 1) * self.out_channels
+    }
+
     /// The input size along x, y, z must be a multiple of this.
     pub fn divisor(&self) -> [usize; 3] {
         std::array::from_fn(|axis| self.pooling.iter().map(|window| window[axis]).product())

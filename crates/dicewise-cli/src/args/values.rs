@@ -201,6 +201,13 @@ pub(super) fn above_zero(text: &str) -> Result<f64, String> {
     }
 }
 
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= 1.0 => Ok(number),
+        _ => Err("accepted: a number greater than 0, at most 1".to_owned()),
+    }
+}
+
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     at_least(1, text)
 }

@@ -70,7 +70,7 @@ fn loss(setting: &Setting, scenario: &Scenario) -> Result<DiceLoss, DiceError> {
     if classes > 1 {
         sizes.insert(0, scenario.shape().voxels() as f64 - object * labels.len() as f64);
     }
-    setting.dice_loss(&Target { activation, labels }, &sizes)
+    setting.dice_loss(&Target { activation, labels, soft: false }, &sizes)
 }
 
 /// Φ of a setting, in the loss's own type.

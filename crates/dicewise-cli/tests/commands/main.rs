@@ -22,6 +22,8 @@ mod guards;
 mod interruption;
 /// Processes that are killed, and what a resumed run makes of it.
 mod kills;
+/// The paper's experiments, small, on folders as downloaded.
+mod papers;
 /// Predictions of new images.
 mod predict;
 /// Predicted label maps, and the scores of them.

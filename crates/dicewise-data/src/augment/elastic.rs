@@ -28,7 +28,18 @@ impl Elastic {
     /// Draws a deformation for patches of a shape; `displacement` is its standard deviation in voxels along x, y
     /// and z.
     pub fn draw(rng: &mut impl Rng, shape: [usize; 3], displacement: [f64; 3]) -> Self {
-        let displacement = displacement.map(|deviation| component(rng, shape, deviation));
+        let noise = std::array::from_fn(|_| (0..POINTS.pow(3)).map(|_| StandardNormal.sample(rng)).collect());
+        Self::from_noise(noise, shape, displacement)
+    }
+
+    /// The deformation that comes of given noise: for each component 30³ values, x fastest.
+    ///
+    /// # Panics
+    /// If there are not 30³ values.
+    pub fn from_noise(noise: [Vec<f32>; 3], shape: [usize; 3], displacement: [f64; 3]) -> Self {
+        let mut noise = noise.into_iter();
+        let displacement =
+            displacement.map(|deviation| component(&noise.next().expect("three"), shape, deviation));
         Self { shape, displacement }
     }
 
@@ -49,16 +60,14 @@ impl Elastic {
     }
 }
 
-fn component(rng: &mut impl Rng, shape: [usize; 3], deviation: f64) -> Vec<f32> {
+fn component(points: &[f32], shape: [usize; 3], deviation: f64) -> Vec<f32> {
+    assert_eq!(points.len(), POINTS.pow(3), "30³ values of noise");
     let n = POINTS + 2 * PADDING;
     let mut noise = vec![0.0; n * n * n];
-    for z in 0..POINTS {
-        for y in 0..POINTS {
-            for x in 0..POINTS {
-                let i = x + PADDING + n * (y + PADDING + n * (z + PADDING));
-                noise[i] = StandardNormal.sample(rng);
-            }
-        }
+    for (row, values) in points.chunks(POINTS).enumerate() {
+        let (y, z) = (row % POINTS, row / POINTS);
+        let start = PADDING + n * (y + PADDING + n * (z + PADDING));
+        noise[start..start + POINTS].copy_from_slice(values);
     }
     (0..3).for_each(|axis| crate::preprocess::blur(&mut noise, [n; 3], axis, SMOOTHNESS));
     let mut field = stretch(Volume::new(Grid::axis_aligned([n; 3], [1.0; 3]), noise), shape).data;

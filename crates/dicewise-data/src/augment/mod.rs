@@ -66,6 +66,14 @@ pub enum AugmentStep {
         #[serde(default)]
         jitter: [usize; 3],
     },
+    /// [`Crop`] about [`Patch::anchor`]. Where that is the centroid of the truth, an *oracle crop*.
+    AnchorCrop {
+        /// Shape of the crop in voxels.
+        shape: [usize; 3],
+        /// The most voxels by which it may be off.
+        #[serde(default)]
+        jitter: [usize; 3],
+    },
     /// [`Crop`] anywhere.
     RandomCrop {
         /// Shape of the crop in voxels.
@@ -123,7 +131,7 @@ pub struct AugmentError {
 /// let brats: Augmentation = serde_json::from_str(r#"[
 ///     { "step": "affine", "translation": { "normal": [6, 6, 4] }, "rotation": { "normal": [0, 0, 0.2617] } },
 ///     { "step": "elastic", "displacement": [1, 1, 1] },
-///     { "step": "centre-crop", "shape": [80, 80, 48] },
+///     { "step": "anchor-crop", "shape": [80, 80, 48] },
 ///     { "step": "flip", "axis": "x", "probability": 0.5 },
 ///     { "step": "intensity", "shift": 0.05, "scale": 0.05 }
 /// ]"#)?;
@@ -157,7 +165,9 @@ impl Augmentation {
     /// The shape of a patch of shape `from` after all steps.
     pub fn shape(&self, from: [usize; 3]) -> [usize; 3] {
         self.steps.iter().fold(from, |shape, step| match step {
-            AugmentStep::CentreCrop { shape, .. } | AugmentStep::RandomCrop { shape } => *shape,
+            AugmentStep::CentreCrop { shape, .. }
+            | AugmentStep::AnchorCrop { shape, .. }
+            | AugmentStep::RandomCrop { shape } => *shape,
             _ => shape,
         })
     }
@@ -191,7 +201,7 @@ impl AugmentStep {
             Self::Flip { probability, .. } if !(0.0..=1.0).contains(probability) => {
                 return wrong("flip", "probability", probability.to_string(), "give a number in [0, 1]");
             }
-            Self::CentreCrop { shape, .. } | Self::RandomCrop { shape }
+            Self::CentreCrop { shape, .. } | Self::AnchorCrop { shape, .. } | Self::RandomCrop { shape }
                 if shape.iter().any(|n| !(1..=MOST).contains(n)) =>
             {
                 return wrong(
@@ -201,7 +211,9 @@ impl AugmentStep {
                     "give three numbers of voxels from 1 to 4096",
                 );
             }
-            Self::Shift { voxels: moves } | Self::CentreCrop { jitter: moves, .. }
+            Self::Shift { voxels: moves }
+            | Self::CentreCrop { jitter: moves, .. }
+            | Self::AnchorCrop { jitter: moves, .. }
                 if moves.iter().any(|n| *n > MOST) =>
             {
                 return wrong(
@@ -233,6 +245,10 @@ impl AugmentStep {
             Self::Shift { voxels } => Shift::draw(rng, *voxels).apply(patch),
             Self::CentreCrop { shape, jitter } => {
                 Crop::draw_near_centre(rng, from, *shape, *jitter).apply(patch);
+            }
+            Self::AnchorCrop { shape, jitter } => {
+                let voxel = patch.anchor.unwrap_or(from.map(|n| n / 2));
+                Crop::draw_near(rng, voxel, *shape, *jitter).apply(patch);
             }
             Self::RandomCrop { shape } => Crop::draw_anywhere(rng, from, *shape).apply(patch),
             Self::Intensity { shift, scale } => IntensityChange::draw(rng, *shift, *scale).apply(patch),

@@ -15,6 +15,8 @@ pub struct Patch {
     pub channels: Vec<Vec<f32>>,
     /// The target on the same voxels.
     pub target: Target,
+    /// The voxel that [`Crop::draw_near`] crops around; the middle where there is none. Nothing moves it.
+    pub anchor: Option<[usize; 3]>,
 }
 
 /// The target of a [`Patch`].
@@ -43,7 +45,30 @@ impl Patch {
             shape,
             channels: channels.iter().map(|c| c.data.clone()).collect(),
             target: Target::Labels(labels.data.clone()),
+            anchor: None,
         }
+    }
+
+    /// The voxel at the centroid of the target, that is of the voxels where some foreground class is above 0, rounded
+    /// down along each axis; `None` if there are none. In a soft target, background is the class that lies outside.
+    pub fn target_centroid(&self) -> Option<[usize; 3]> {
+        let [nx, ny, _] = self.shape;
+        let (mut count, mut sum) = (0, [0; 3]);
+        for i in 0..self.voxels() {
+            let present = match &self.target {
+                Target::Labels(labels) => labels[i] != 0,
+                Target::Soft { maps, outside } => {
+                    maps.iter().zip(outside).any(|(map, outside)| *outside == 0.0 && map[i] > 0.0)
+                }
+            };
+            if present {
+                count += 1;
+                for (sum, index) in sum.iter_mut().zip([i % nx, i / nx % ny, i / (nx * ny)]) {
+                    *sum += index;
+                }
+            }
+        }
+        (count > 0).then(|| sum.map(|sum| sum / count))
     }
 
     /// Turns a label map into one soft map for each of `labels`, so that what moves it afterwards interpolates

@@ -76,11 +76,19 @@ impl Crop {
         shape: [usize; 3],
         jitter: [usize; 3],
     ) -> Self {
-        let mut window = Window::centred(from, shape);
-        for (start, most) in window.start.iter_mut().zip(Shift::draw(rng, jitter).voxels) {
+        Self { window: Window::centred(from, shape) }.moved(rng, jitter)
+    }
+
+    /// Around a voxel, moved by up to `jitter` voxels to both sides.
+    pub fn draw_near(rng: &mut impl Rng, voxel: [usize; 3], shape: [usize; 3], jitter: [usize; 3]) -> Self {
+        Self { window: Window::around(voxel, shape) }.moved(rng, jitter)
+    }
+
+    fn moved(mut self, rng: &mut impl Rng, jitter: [usize; 3]) -> Self {
+        for (start, most) in self.window.start.iter_mut().zip(Shift::draw(rng, jitter).voxels) {
             *start += most;
         }
-        Self { window }
+        self
     }
 
     /// Anywhere inside a patch of shape `from`, each place as likely; in the middle along an axis that is too
@@ -95,7 +103,7 @@ impl Crop {
         Self { window }
     }
 
-    /// Crops the patch; channels are 0 where the window reaches beyond.
+    /// Crops the patch; channels are 0 where the window reaches beyond, and the target is background.
     pub fn apply(&self, patch: &mut Patch) {
         patch.cut(self.window);
     }

@@ -19,6 +19,7 @@ fn example(shape: [usize; 3]) -> Patch {
         shape,
         channels: vec![values.iter().map(|v| *v as f32).collect()],
         target: Target::Labels(values.iter().map(|v| (v % 3) as u16).collect()),
+        anchor: None,
     }
 }
 

@@ -36,15 +36,15 @@ pub fn z_score(image: &mut Image, over: ZScoreOver) {
     }
 }
 
-/// The value below which lies a share `q` of the voxels, between neighbours by linear interpolation at rank
-/// q·(n − 1): numpy's default.
+/// The value below which lies a share `q` of the values: value i of the sorted ones (from 0) is the quantile
+/// (i + ½)/n, between them by linear interpolation. MATLAB's `quantile`, numpy's method `hazen`.
 ///
 /// # Panics
 /// If there are no values or `q` lies outside [0, 1], which is a bug of the caller.
 pub fn quantile(values: &[f32], q: f64) -> f32 {
     assert!(!values.is_empty() && (0.0..=1.0).contains(&q), "quantile {q} of {} values", values.len());
     let mut values = values.to_vec();
-    let rank = q * (values.len() - 1) as f64;
+    let rank = (q * values.len() as f64 - 0.5).clamp(0.0, (values.len() - 1) as f64);
     let below = rank.floor() as usize;
     let (_, low, above) = values.select_nth_unstable_by(below, f32::total_cmp);
     let low = f64::from(*low);
@@ -52,9 +52,13 @@ pub fn quantile(values: &[f32], q: f64) -> f32 {
     (low + (high - low) * (rank - below as f64)) as f32
 }
 
-/// Moves values beyond two quantiles of the image to them.
+/// Moves values beyond two quantiles of the image to them. NaN, which is outside of the image, does not count.
 pub fn clip_to_quantiles(image: &mut Image, low: f64, high: f64) {
-    let bounds = [quantile(&image.data, low), quantile(&image.data, high)];
+    let inside: Vec<f32> = image.data.iter().copied().filter(|x| !x.is_nan()).collect();
+    if inside.is_empty() {
+        return;
+    }
+    let bounds = [quantile(&inside, low), quantile(&inside, high)];
     for x in &mut image.data {
         *x = x.clamp(bounds[0], bounds[1].max(bounds[0]));
     }
@@ -99,18 +103,19 @@ mod tests {
 
     #[test]
     fn quantiles_agree_with_numpy() {
-        // numpy 2.4.6: np.quantile([3, -1, 7, 7, 0.5, 2], q)
+        // numpy 2.4.6: np.quantile([3, -1, 7, 7, 0.5, 2], q, method="hazen")
         let values = [3.0, -1.0, 7.0, 7.0, 0.5, 2.0];
-        for (q, expected) in [(0.0, -1.0), (0.01, -0.925), (0.25, 0.875), (0.5, 2.5), (0.9, 7.0), (1.0, 7.0)]
-        {
+        for (q, expected) in [(0.0, -1.0), (0.1, -0.85), (0.25, 0.5), (0.5, 2.5), (0.7, 5.8), (1.0, 7.0)] {
             assert!((quantile(&values, q) - expected).abs() < 1e-6, "{q}");
         }
     }
 
     #[test]
     fn clipping_touches_only_the_tails() {
-        let mut a = image((0..=100).map(|i| i as f32).collect());
-        clip_to_quantiles(&mut a, 0.02, 0.97);
-        assert_eq!((a.data[0], a.data[2], a.data[50], a.data[97], a.data[100]), (2.0, 2.0, 50.0, 97.0, 97.0));
+        // Of 100 values, i is the quantile (i + ½)/100; what lies outside of the image is left out.
+        let mut a = image((0..100).map(|i| i as f32).chain([f32::NAN]).collect());
+        clip_to_quantiles(&mut a, 0.025, 0.975);
+        assert_eq!((a.data[0], a.data[2], a.data[50], a.data[97], a.data[99]), (2.0, 2.0, 50.0, 97.0, 97.0));
+        assert!(a.data[100].is_nan());
     }
 }

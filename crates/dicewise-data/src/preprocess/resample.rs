@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::PreprocessError;
+use super::distance::signed_distances_mm;
 use super::sampler::Sampler;
 use crate::{Grid, Image, LabelMap, Volume};
 
@@ -26,6 +27,10 @@ pub enum LabelRule {
     Nearest,
     /// Each label's indicator by linear interpolation, then the label with the largest; at a tie the smaller.
     Linear,
+    /// The signed distance to each label's surface by linear interpolation, then the label that is deepest inside, see
+    /// [`resample_by_distance`].
+    #[serde(rename = "signed-distance")]
+    SignedDistance,
 }
 
 /// The grid with another spacing that covers the same field of view: round(n·old/new) voxels, at least one.
@@ -47,6 +52,21 @@ pub fn grid_with_spacing(grid: &Grid, spacing_mm: [f64; 3], alignment: Alignment
             Alignment::Corners if shape[axis] == 1 => (n, 0.0),
             Alignment::Corners => ((n - 1.0) / (m - 1.0), 0.0),
         };
+        for (new, old) in affine.iter_mut().zip(&grid.affine) {
+            new[3] += old[axis] * first;
+            new[axis] *= step;
+        }
+    }
+    Grid { shape, affine }
+}
+
+/// The grid of `shape` voxels of a spacing, with the axes of `grid`, about the centre of `grid`.
+pub fn grid_about_centre(grid: &Grid, spacing_mm: [f64; 3], shape: [usize; 3]) -> Grid {
+    let old = grid.spacing_mm();
+    let mut affine = grid.affine;
+    for axis in 0..3 {
+        let step = spacing_mm[axis] / old[axis];
+        let first = 0.5 * (grid.shape[axis] as f64 - 1.0) - step * 0.5 * (shape[axis] as f64 - 1.0);
         for (new, old) in affine.iter_mut().zip(&grid.affine) {
             new[3] += old[axis] * first;
             new[axis] *= step;
@@ -109,19 +129,96 @@ pub fn resample(image: &Image, grid: &Grid, outside: f32) -> Result<Image, Prepr
     Ok(Volume::new(grid.clone(), data))
 }
 
+/// As [`resample`], but what lies beyond the outermost voxel centres is NaN: MATLAB's linear interpolation.
+///
+/// # Errors
+/// As [`resample`].
+pub fn resample_between_centres(image: &Image, grid: &Grid) -> Result<Image, PreprocessError> {
+    let sampler = Sampler::new(&image.grid, grid)?.between_centres();
+    let data = sampler.map(|place| place.map_or(f32::NAN, |corners| corners.interpolate(&image.data)));
+    Ok(Volume::new(grid.clone(), data))
+}
+
 /// Labels at the voxels of another grid; background outside, where [`resample`] gives `outside`.
 ///
 /// # Errors
 /// [`PreprocessError::SingularAffine`] if the label map's affine cannot be inverted.
 pub fn resample_labels(labels: &LabelMap, grid: &Grid, rule: LabelRule) -> Result<LabelMap, PreprocessError> {
+    if rule == LabelRule::SignedDistance {
+        return resample_by_distance(labels, grid, &[]);
+    }
     let sampler = Sampler::new(&labels.grid, grid)?;
     let data = sampler.map(|place| {
         place.map_or(0, |corners| match rule {
             LabelRule::Nearest => corners.nearest(&labels.data),
-            LabelRule::Linear => corners.most(&labels.data),
+            _ => corners.most(&labels.data),
         })
     });
     Ok(Volume::new(grid.clone(), data))
+}
+
+/// Distances are clipped to this many millimetres before they are compared, as in the paper's ACDC runs.
+const LARGEST_DISTANCE_MM: f32 = 10.0;
+
+/// Labels of another grid by interpolated signed distances, as in the paper's ACDC runs.
+///
+/// ```text
+/// label = argmax_c sigmoid(−5 d_c) = argmin_c d_c,   d_c clipped to ±10 mm
+/// ```
+///
+/// where d_c is the [distance](signed_distances_mm) to the surface of label c, negative inside, and that of the
+/// background is the one of all labels together with its sign reversed. Each is interpolated linearly; beyond the
+/// outermost voxel centres there is background.
+///
+/// `enclosing` lists labels that enclose another one, `[outer, inner]`: the surface of outer is then that of inner and that
+/// of both together, so that the wall between inner and what is not outer belongs to it as well. The paper's myocardium
+/// encloses the left ventricle, which opens at the base.
+///
+/// # Errors
+/// As [`resample_labels`].
+pub fn resample_by_distance(
+    labels: &LabelMap,
+    grid: &Grid,
+    enclosing: &[[u16; 2]],
+) -> Result<LabelMap, PreprocessError> {
+    let sampler = Sampler::new(&labels.grid, grid)?.between_centres();
+    let mut values: Vec<u16> = labels.data.iter().copied().filter(|&label| label != 0).collect();
+    values.sort_unstable();
+    values.dedup();
+    let distances_to = |inside: &dyn Fn(u16) -> bool| {
+        let inside: Vec<bool> = labels.data.iter().map(|&label| inside(label)).collect();
+        signed_distances_mm(&inside, &labels.grid)
+    };
+    let mut best = vec![0; grid.len()];
+    let mut least: Vec<f32> = Vec::new();
+    for label in std::iter::once(0).chain(values) {
+        let mut distances = match enclosing.iter().find(|[outer, _]| *outer == label) {
+            None if label == 0 => distances_to(&|l| l == 0),
+            None => distances_to(&|l| l == label),
+            Some(&[outer, inner]) => {
+                let (lumen, wall) =
+                    (distances_to(&|l| l == inner), distances_to(&|l| l == inner || l == outer));
+                lumen.iter().zip(wall).map(|(a, b)| a.abs().min(b.abs())).collect()
+            }
+        };
+        for (distance, &here) in distances.iter_mut().zip(&labels.data) {
+            *distance = if here == label { -distance.abs() } else { distance.abs() };
+        }
+        let here = sampler.map(|place| {
+            let distance = place.map_or(LARGEST_DISTANCE_MM, |corners| corners.interpolate(&distances));
+            distance.clamp(-LARGEST_DISTANCE_MM, LARGEST_DISTANCE_MM)
+        });
+        if label == 0 {
+            least = here;
+            continue;
+        }
+        for ((best, least), here) in best.iter_mut().zip(&mut least).zip(here) {
+            if here < *least {
+                (*best, *least) = (label, here);
+            }
+        }
+    }
+    Ok(Volume::new(grid.clone(), best))
 }
 
 #[cfg(test)]

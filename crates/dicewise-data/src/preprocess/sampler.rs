@@ -11,17 +11,39 @@ struct Between {
     share: f64,
 }
 
+/// What counts as inside along one axis, in voxels.
+#[derive(Clone, Copy, Debug)]
+struct Extent {
+    /// Places that have a value …
+    accepts: [f64; 2],
+    /// … which is that of the nearest place in here, between the first and the last voxel to be used.
+    voxels: [usize; 2],
+}
+
+impl Extent {
+    /// Half a voxel more than the outermost voxel centres, where the border's value goes on.
+    fn volume(n: usize) -> Self {
+        Self { accepts: [-0.5, n as f64 - 0.5], voxels: [0, n - 1] }
+    }
+
+    /// Nothing beyond the outermost voxel centres.
+    fn centres(n: usize) -> Self {
+        Self { accepts: [0.0, n as f64 - 1.0], voxels: [0, n - 1] }
+    }
+}
+
 impl Between {
-    /// `None` more than half a voxel outside.
-    fn new(index: f64, n: usize) -> Option<Self> {
+    /// `None` outside.
+    fn new(index: f64, extent: Extent) -> Option<Self> {
         // Rounding must not turn a copy into an interpolation, nor move the border.
         let snapped = if (index - index.round()).abs() < 1e-6 { index.round() } else { index };
-        if !(-0.5 - 1e-6..=n as f64 - 0.5 + 1e-6).contains(&snapped) {
+        let ([least, most], [first, last]) = (extent.accepts, extent.voxels);
+        if !(least - 1e-6..=most + 1e-6).contains(&snapped) {
             return None;
         }
-        let index = snapped.clamp(0.0, (n - 1) as f64);
+        let index = snapped.clamp(first as f64, last as f64);
         let low = index.floor() as usize;
-        Some(Self { low, high: (low + 1).min(n - 1), share: index - low as f64 })
+        Some(Self { low, high: (low + 1).min(last), share: index - low as f64 })
     }
 }
 
@@ -48,7 +70,7 @@ impl Corners {
         self.each().filter(|(_, w)| *w > 0.0).map(|(i, w)| w * f64::from(data[i])).sum::<f64>() as f32
     }
 
-    pub(super) fn nearest(&self, data: &[u16]) -> u16 {
+    pub(super) fn nearest<T: Copy>(&self, data: &[T]) -> T {
         let at = |axis: Between| if axis.share > 0.5 { axis.high } else { axis.low };
         let [x, y, z] = self.axes.map(at);
         data[x + self.shape[0] * (y + self.shape[1] * z)]
@@ -80,6 +102,8 @@ pub(super) struct Sampler<'a> {
     to: &'a Grid,
     /// Index of a voxel of `to` to index among the voxels of `from`: 3 × 4.
     index: [[f64; 4]; 3],
+    /// Which places of `from` have a value.
+    extents: [Extent; 3],
 }
 
 impl<'a> Sampler<'a> {
@@ -92,7 +116,27 @@ impl<'a> Sampler<'a> {
                 if column == 3 { rotated + inverse[row][3] } else { rotated }
             })
         });
-        Ok(Self { from, to, index })
+        Ok(Self { from, to, index, extents: from.shape.map(Extent::volume) })
+    }
+
+    /// Only places between the outermost voxel centres of `from` have a value.
+    pub(super) fn between_centres(mut self) -> Self {
+        self.extents = self.from.shape.map(Extent::centres);
+        self
+    }
+
+    /// Only voxels of `from` that lie between the outermost voxel centres of `to` are used; their border is repeated
+    /// up to the end of `from`. For grids with the same axes.
+    pub(super) fn repeating_what_is_covered(mut self) -> Self {
+        for axis in 0..3 {
+            let ends = [0.0, (self.to.shape[axis] - 1) as f64];
+            let [a, b] = ends.map(|i| self.index[axis][axis] * i + self.index[axis][3]);
+            let last = (self.from.shape[axis] - 1) as f64;
+            let first = (a.min(b) - 1e-6).ceil().clamp(0.0, last);
+            let last = (a.max(b) + 1e-6).floor().clamp(first, last);
+            self.extents[axis].voxels = [first as usize, last as usize];
+        }
+        self
     }
 
     /// One value for each voxel of `to`, from the voxels of `from` around it (`None` outside).
@@ -107,7 +151,7 @@ impl<'a> Sampler<'a> {
         let mut values = Vec::with_capacity(self.to.len());
         if aligned {
             let table = |axis: usize| -> Vec<Option<Between>> {
-                (0..self.to.shape[axis]).map(|i| Between::new(along(axis, i), shape[axis])).collect()
+                (0..self.to.shape[axis]).map(|i| Between::new(along(axis, i), self.extents[axis])).collect()
             };
             let [xs, ys, zs] = [table(0), table(1), table(2)];
             for z in &zs {
@@ -126,7 +170,7 @@ impl<'a> Sampler<'a> {
                     let place = [x as f64, y as f64, z as f64, 1.0];
                     let at = |axis: usize| {
                         let index = self.index[axis].iter().zip(place).map(|(a, b)| a * b).sum();
-                        Between::new(index, shape[axis])
+                        Between::new(index, self.extents[axis])
                     };
                     let axes = (|| Some([at(0)?, at(1)?, at(2)?]))();
                     values.push(value(axes.map(|axes| Corners { axes, shape })));
@@ -138,7 +182,7 @@ impl<'a> Sampler<'a> {
 }
 
 /// Inverse of an affine, as 3 × 4; `None` if it has none.
-fn invert(a: &[[f64; 4]; 4]) -> Option<[[f64; 4]; 3]> {
+pub(super) fn invert(a: &[[f64; 4]; 4]) -> Option<[[f64; 4]; 3]> {
     let cofactor = |row: usize, column: usize| {
         let [r, s] = [(row + 1) % 3, (row + 2) % 3];
         let [c, d] = [(column + 1) % 3, (column + 2) % 3];

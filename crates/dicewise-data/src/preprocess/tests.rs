@@ -40,7 +40,10 @@ fn nothing_to_do_leaves_everything_as_it_was() {
     let (image, labels) = blob(&oblique([9, 8, 7]), [0.0, 22.0, 4.0], 6.0);
     let prepared = Preprocessing::default().prepare(std::slice::from_ref(&image), Some(&labels)).unwrap();
     assert_eq!((&prepared.channels[0], prepared.labels.as_ref()), (&image, Some(&labels)));
-    assert_eq!(prepared.restore_probabilities(std::slice::from_ref(&image), None).unwrap(), [image]);
+    assert_eq!(
+        prepared.restore_probabilities(std::slice::from_ref(&image), None, Restoring::Linear).unwrap(),
+        [image]
+    );
 }
 
 #[test]
@@ -52,7 +55,7 @@ fn cropping_and_padding_are_undone_to_the_bit() {
         let steps = format!(r#"[{{ "step": "fit", "shape": {shape:?}, "about": "{about}" }}]"#);
         let prepared = parse(&steps).unwrap().prepare(std::slice::from_ref(&image), Some(&labels)).unwrap();
         assert_eq!(prepared.working_grid().shape, shape);
-        let back = prepared.restore_probabilities(&prepared.channels, None).unwrap();
+        let back = prepared.restore_probabilities(&prepared.channels, None, Restoring::Linear).unwrap();
         assert_eq!(back[0].grid, image.grid);
         for (i, (found, expected)) in back[0].data.iter().zip(&image.data).enumerate() {
             assert!(found == expected || *found == 0.0, "voxel {i}");
@@ -81,7 +84,9 @@ fn a_prediction_comes_back_to_where_the_structure_is() {
                 parse(steps).unwrap().prepare(std::slice::from_ref(&image), Some(&labels)).unwrap();
             let (_, drawn) = blob(prepared.working_grid(), at, 11.0);
             assert!(dsc(&drawn, prepared.labels.as_ref().unwrap()) > 0.9);
-            let back = prepared.restore_probabilities(&[drawn.map(|l| f32::from(*l))], None).unwrap();
+            let back = prepared
+                .restore_probabilities(&[drawn.map(|l| f32::from(*l))], None, Restoring::Linear)
+                .unwrap();
             let restored = back[0].map(|p| u16::from(*p > 0.5));
             assert!(dsc(&restored, &labels) > 0.9, "{steps}: {}", dsc(&restored, &labels));
         }
@@ -96,7 +101,7 @@ fn classes_still_add_up_to_one_where_the_network_saw_nothing() {
     let prepared = parse(steps).unwrap().prepare(&[image], None).unwrap();
     let foreground = prepared.channels[0].map(|v| 0.5 * v);
     let background = foreground.map(|p| 1.0 - p);
-    let back = prepared.restore_probabilities(&[background, foreground], Some(0)).unwrap();
+    let back = prepared.restore_probabilities(&[background, foreground], Some(0), Restoring::Linear).unwrap();
     assert!(back[0].data.iter().zip(&back[1].data).all(|(a, b)| (a + b - 1.0).abs() < 1e-6));
     assert!(back[0].data.contains(&1.0));
 }
@@ -166,7 +171,7 @@ fn soft_labels_follow_the_image_that_shows_them() {
     )
     .unwrap();
     let prepared = steps.prepare(std::slice::from_ref(&indicator), Some(&labels)).unwrap();
-    let soft = steps.soft_labels(&labels, &[0, 1], &prepared).unwrap();
+    let soft = steps.soft_labels(&labels, &[&[0], &[1]], &prepared).unwrap();
     assert_eq!(soft[1], prepared.channels[0]);
     assert!(soft[1].data.iter().any(|p| *p > 0.1 && *p < 0.9), "some voxels are shared");
     let covered = prepared.coverage().unwrap();
@@ -178,7 +183,7 @@ fn soft_labels_follow_the_image_that_shows_them() {
     let other = labels.map(|_| 0u16);
     let wrong = LabelMap::new(oblique([21, 18, 1]), other.data[..21 * 18].to_vec());
     assert!(matches!(
-        steps.soft_labels(&wrong, &[1], &prepared),
+        steps.soft_labels(&wrong, &[&[1]], &prepared),
         Err(PreprocessError::ShapeMismatch { channel: 1, .. })
     ));
 }

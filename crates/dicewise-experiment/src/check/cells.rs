@@ -1,6 +1,7 @@
 //! Checks `[[cells]]`.
 use toml::Spanned;
 
+use super::dataset::KnownGroups;
 use super::setting::{self, Loss};
 use super::{Checker, Section};
 use crate::file::{CellsTable, ExperimentFile, Word};
@@ -14,6 +15,7 @@ pub(super) fn blocks(
     file: &ExperimentFile,
     target: Option<&Target>,
     loss: Option<&Loss>,
+    known: &KnownGroups,
     top: &Section,
 ) -> Option<Vec<CellBlock>> {
     let loss = loss?;
@@ -38,7 +40,10 @@ pub(super) fn blocks(
     let blocks: Vec<_> = file
         .cells
         .iter()
-        .map(|table| block(checker, table, file.partial.is_some(), target, loss, &settings, &mut seen))
+        .map(|table| {
+            let partial = file.partial.is_some();
+            block(checker, table, partial, (target, known), loss, &settings, &mut seen)
+        })
         .collect();
     blocks.into_iter().collect()
 }
@@ -47,7 +52,7 @@ fn block(
     checker: &mut Checker<'_>,
     table: &Spanned<CellsTable>,
     has_partial: bool,
-    target: Option<&Target>,
+    (target, known): (Option<&Target>, &KnownGroups),
     loss: &Loss,
     spelled_out: &[SpelledOut],
     seen: &mut Vec<(Labelling, String, usize)>,
@@ -77,6 +82,10 @@ fn block(
         checker.distinct(sizes.get_ref(), "batch size");
         values.into_iter().collect::<Option<Vec<usize>>>()
     });
+    let repeat = match &table.repeat {
+        None => Some(Vec::new()),
+        Some(repeat) => super::dataset::repeats(checker, repeat, known),
+    };
     if names.is_some_and(|names| names.get_ref().is_empty()) {
         let span = names.map_or(0..0, Spanned::span);
         let help = "for example [\"I\", \"BI\", \"I_eps\"]";
@@ -94,7 +103,8 @@ fn block(
     if distinct {
         repeated(checker, names.get_ref(), labelling, &batch_sizes, seen);
     }
-    Some(CellBlock { labelling, settings: settings.into_iter().collect::<Option<_>>()?, batch_sizes })
+    let settings = settings.into_iter().collect::<Option<_>>()?;
+    Some(CellBlock { labelling, settings, batch_sizes, repeat: repeat? })
 }
 
 /// The setting of that name.
@@ -107,7 +117,7 @@ fn named(
     spelled_out: &[SpelledOut],
 ) -> Option<Setting> {
     let name = word.get_ref().as_str();
-    if let Some(setting) = Setting::built_in(name, loss.tiny, loss.heuristic(labelling), loss.background) {
+    if let Some(setting) = loss.built_in(name, labelling, target) {
         let fits = name != "marginal" || setting::marginal_fits(checker, word, target);
         return fits.then_some(setting);
     }

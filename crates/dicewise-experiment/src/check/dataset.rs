@@ -176,8 +176,12 @@ pub(super) fn target(checker: &mut Checker<'_>, table: &Spanned<TargetTable>) ->
         name: name.get_ref().clone(),
         values: values.get_ref().iter().map(|value| *value.get_ref()).collect(),
     });
-    let labels = labels.collect();
-    if checker.mistakes.len() > mistakes { None } else { Some(Target { activation: activation?, labels }) }
+    let (labels, soft) = (labels.collect(), table.soft.unwrap_or(false));
+    if checker.mistakes.len() > mistakes {
+        None
+    } else {
+        Some(Target { activation: activation?, labels, soft })
+    }
 }
 
 pub(super) fn groups(
@@ -284,6 +288,18 @@ impl KnownGroups {
         }
         false
     }
+}
+
+/// How often cases of some groups are shown in an epoch.
+pub(super) fn repeats(
+    checker: &mut Checker<'_>,
+    repeat: &Counts,
+    known: &KnownGroups,
+) -> Option<Vec<GroupCount>> {
+    let counts = counts(checker, repeat, "repetitions");
+    let all_known =
+        repeat.get_ref().0.iter().fold(true, |all, (group, _)| known.check(checker, group) && all);
+    counts.filter(|_| all_known)
 }
 
 pub(super) fn partial(

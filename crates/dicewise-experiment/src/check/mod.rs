@@ -4,6 +4,7 @@ mod checker;
 mod dataset;
 mod folder;
 mod network;
+mod scale;
 mod setting;
 mod split;
 mod syntax;
@@ -83,23 +84,26 @@ fn experiment(
     let split = split.and_then(|table| split::split(checker, table, &known));
     let partial =
         file.partial.as_ref().map(|table| dataset::partial(checker, table, target.as_ref(), &known));
-    let preprocessing = training::preprocessing(checker, file.preprocessing.as_ref());
+    let preprocessing = training::preprocessing(checker, file.preprocessing.as_ref(), target.as_ref());
     let augmentation = training::augmentation(checker, file.augmentation.as_ref());
-    let patch = file.patch.as_ref().map(|table| training::patch(checker, table));
+    let released = file.released.unwrap_or(false);
+    let patch = file.patch.as_ref().map(|table| training::patch(checker, table, released));
     let network = checker.required(file.network.as_ref(), &top, "[network]", "a section [network]");
     let network = network.and_then(|table| network::network(checker, table));
     let training = checker.required(file.training.as_ref(), &top, "[training]", "a section [training]");
-    let training = training.and_then(|table| training::training(checker, table));
-    let loss = setting::loss(checker, file.loss.as_ref(), target.as_ref());
-    let blocks = cells::blocks(checker, file, target.as_ref(), loss.as_ref(), &top);
+    let training = training.and_then(|table| training::training(checker, table, released));
+    let loss = setting::loss(checker, file.loss.as_ref(), target.as_ref(), released);
+    let blocks = cells::blocks(checker, file, target.as_ref(), loss.as_ref(), &known, &top);
+    scale::scales(checker, file, folder.overrides, data.as_ref());
     if let (Some(network), Some(data)) = (&network, &data) {
         network::sizes(checker, file, network, data);
     }
     let augmentation = augmentation?;
     training::shift_fits(checker, file, &augmentation);
-    Some(Experiment {
+    let experiment = Experiment {
         name: name?,
         description: file.description.clone().unwrap_or_default(),
+        released,
         seeds: seeds?,
         data: data?,
         target: target?,
@@ -113,6 +117,10 @@ fn experiment(
         training: training?,
         epsilon_tiny: loss?.tiny,
         blocks: blocks?,
+    };
+    Some(match folder.overrides.scale {
+        Some(factor) => experiment.scaled(factor),
+        None => experiment,
     })
 }
 

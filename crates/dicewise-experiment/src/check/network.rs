@@ -9,6 +9,10 @@ pub(super) fn network(checker: &mut Checker<'_>, table: &Spanned<NetworkTable>) 
     let section = Section::of("[network]", table);
     let table = table.get_ref();
     let prior_bias = table.prior_bias.unwrap_or(false);
+    let width = match &table.width {
+        None => Some(1.0),
+        Some(width) => checker.number(width, "width", |w| w > 0.0 && w <= 8.0, "more than 0, at most 8"),
+    };
     if let Some(preset) = &table.preset {
         let (message, help) = ("a preset network has this built in", "remove it, or `preset`");
         checker.excluded(table.base.as_ref(), message, help);
@@ -17,8 +21,10 @@ pub(super) fn network(checker: &mut Checker<'_>, table: &Spanned<NetworkTable>) 
         checker.excluded(table.activation.as_ref(), message, help);
         let accepted = [("brats", Architecture::Brats), ("acdc", Architecture::Acdc)];
         let architecture = checker.one_of(preset, "preset", &accepted)?;
-        return Some(Network { prior_bias, architecture });
+        return Some(Network { prior_bias, width: width?, architecture });
     }
+    let (message, help) = ("`width` goes with `preset`", "change `base`, or give a `preset`");
+    checker.excluded(table.width.as_ref(), message, help);
     let example = "base = 8 and levels = 3, or preset = \"brats\"";
     let base = checker.required(table.base.as_ref(), &section, "base", example);
     let base = base.and_then(|base| checker.whole(base, "base", 1..=1024));
@@ -39,7 +45,7 @@ pub(super) fn network(checker: &mut Checker<'_>, table: &Spanned<NetworkTable>) 
     };
     let (norm, activation) = (norm?, activation?);
     let architecture = Architecture::Custom { base: base?, levels: levels?, norm, activation };
-    Some(Network { prior_bias, architecture })
+    Some(Network { prior_bias, width: width?, architecture })
 }
 
 /// Every size that the network sees must be divisible by what its levels divide by.

@@ -4,8 +4,8 @@ use toml::Spanned;
 use super::{Checker, Section, file_name};
 use crate::file::{EpsilonValue, LossTable, SettingTable, Word};
 use crate::{
-    Epsilon, Labelling, Missing, MissingRule, MistakeKind, OutputActivation, Partition, Setting, Smoothing,
-    Target, Weighting,
+    Epsilon, EpsilonLayout, Labelling, Missing, MissingRule, MistakeKind, OutputActivation, Partition,
+    Setting, Smoothing, Target, Weighting,
 };
 
 const PARTITIONS: [(&str, Partition); 8] = [
@@ -24,6 +24,8 @@ const PARTITIONS: [(&str, Partition); 8] = [
 pub(super) struct Loss {
     pub(super) tiny: f64,
     pub(super) background: bool,
+    layout: EpsilonLayout,
+    weighting: Weighting,
     heuristic_full: Smoothing,
     heuristic_partial: Smoothing,
 }
@@ -35,12 +37,37 @@ impl Loss {
             Labelling::Partial => &self.heuristic_partial,
         }
     }
+
+    /// The built-in setting of that name, as this section has it.
+    pub(super) fn built_in(
+        &self,
+        name: &str,
+        labelling: Labelling,
+        target: Option<&Target>,
+    ) -> Option<Setting> {
+        let setting = Setting::built_in(name, self.tiny, self.heuristic(labelling), self.background)?;
+        let mut setting = Setting { epsilon_layout: self.layout, ..setting };
+        let softmax =
+            target.filter(|target| target.activation == OutputActivation::Softmax && !self.background);
+        if let (Some(target), "I" | "BI" | "I_eps", Weighting::Unnormalised) = (softmax, name, self.weighting)
+        {
+            let mut weights = vec![1.0; target.channels()];
+            weights[0] = 0.0;
+            setting.weights = Some(weights);
+            setting.weighting = Weighting::Unnormalised;
+        }
+        Some(setting)
+    }
 }
+
+const WEIGHTINGS: [(&str, Weighting); 2] =
+    [("normalised", Weighting::Normalised), ("unnormalised", Weighting::Unnormalised)];
 
 pub(super) fn loss(
     checker: &mut Checker<'_>,
     table: Option<&Spanned<LossTable>>,
     target: Option<&Target>,
+    released: bool,
 ) -> Option<Loss> {
     let from_data = || Some(Smoothing::FromData);
     let table = table.map(Spanned::get_ref);
@@ -57,6 +84,18 @@ pub(super) fn loss(
         let help = "background = false, or activation = \"softmax\" in [target]";
         checker.excluded(background, "a sigmoid has no background channel", help);
     }
+    let layout = match table.and_then(|table| table.epsilon_layout.as_ref()) {
+        None if released => Some(EpsilonLayout::Released),
+        None => Some(EpsilonLayout::Paper),
+        Some(word) => {
+            let accepted = [("paper", EpsilonLayout::Paper), ("released", EpsilonLayout::Released)];
+            checker.one_of(word, "layout of ε", &accepted)
+        }
+    };
+    let weighting = match table.and_then(|table| table.weighting.as_ref()) {
+        None => Some(Weighting::Normalised),
+        Some(word) => checker.one_of(word, "weighting", &WEIGHTINGS),
+    };
     let heuristic = table.and_then(|table| table.epsilon_heuristic.as_ref());
     let (heuristic_full, heuristic_partial) = match heuristic.map(|value| (value, value.get_ref())) {
         None => (from_data(), from_data()),
@@ -76,6 +115,8 @@ pub(super) fn loss(
     Some(Loss {
         tiny: tiny?,
         background: counted,
+        layout: layout?,
+        weighting: weighting?,
         heuristic_full: heuristic_full?,
         heuristic_partial: heuristic_partial?,
     })
@@ -184,10 +225,7 @@ pub(super) fn spelled_out(
     let weights = table.weights.as_ref().map(|weights| self::weights(checker, weights, target));
     let weighting = match &table.weighting {
         None => Some(Weighting::Normalised),
-        Some(word) => {
-            let accepted = [("normalised", Weighting::Normalised), ("unnormalised", Weighting::Unnormalised)];
-            checker.one_of(word, "weighting", &accepted)
-        }
+        Some(word) => checker.one_of(word, "weighting", &WEIGHTINGS),
     };
     if missing == Some(Missing::Marginal)
         && let Some(word) = &table.missing
@@ -217,6 +255,7 @@ pub(super) fn spelled_out(
         background: background?,
         weights,
         weighting: weighting?,
+        epsilon_layout: loss.layout,
         epsilon,
     };
     let resolved = [Labelling::Full, Labelling::Partial].map(|labelling| {

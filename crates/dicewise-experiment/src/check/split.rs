@@ -4,7 +4,7 @@ use toml::Spanned;
 use super::dataset::{KnownGroups, counts};
 use super::{Checker, Section};
 use crate::file::{Counts, SplitTable};
-use crate::{GroupCount, MistakeKind, Split};
+use crate::{Dealing, GroupCount, MistakeKind, Split};
 
 pub(super) fn split(
     checker: &mut Checker<'_>,
@@ -23,6 +23,7 @@ pub(super) fn split(
     }
     let message = "a hold-out has no folds to choose from";
     checker.excluded(table.run.as_ref(), message, "`run` goes with `folds`; remove it");
+    checker.excluded(table.deal.as_ref(), message, "`deal` goes with `folds`; remove it");
     if table.train.is_none() && table.test.is_none() {
         let example = "folds = 5, or train = { G1 = 48, G0 = 16 } and test = { G1 = 20, G0 = 20 }";
         checker.required(None::<&()>, &section, "folds", example);
@@ -63,8 +64,20 @@ fn cross_validation(
         let help = format!("at most {} folds, or more subjects", smallest.count);
         checker.add(MistakeKind::NotEnoughSubjects, folds.span(), message, "too many folds", help);
     }
+    let deal = match &table.deal {
+        None => Dealing::Stratified,
+        Some(word) => checker.one_of(
+            word,
+            "way of dealing",
+            &[
+                ("stratified", Dealing::Stratified),
+                ("in-turn", Dealing::InTurn),
+                ("numpy-shuffle", Dealing::NumpyShuffle),
+            ],
+        )?,
+    };
     let Some(run) = &table.run else {
-        return Some(Split::Folds { folds: count, run: (0..count).collect(), seed });
+        return Some(Split::Folds { folds: count, run: (0..count).collect(), seed, deal });
     };
     if run.get_ref().is_empty() {
         let message = "`run` is empty: no fold would be trained".to_owned();
@@ -75,7 +88,7 @@ fn cross_validation(
     let distinct = checker.distinct(run.get_ref(), "fold");
     let chosen: Vec<_> = run.get_ref().iter().map(|fold| checker.whole(fold, "run", 0..=count - 1)).collect();
     let run: Option<Vec<usize>> = chosen.into_iter().collect();
-    distinct.then_some(Split::Folds { folds: count, run: run?, seed })
+    distinct.then_some(Split::Folds { folds: count, run: run?, seed, deal })
 }
 
 /// Subjects of each group on one side of a hold-out; `taken` are those on the other side.

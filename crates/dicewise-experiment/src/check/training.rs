@@ -3,11 +3,11 @@ use toml::Spanned;
 
 use super::{Checker, Section};
 use crate::file::{
-    AugmentationTable, ExperimentFile, PatchTable, PlateauTable, PreprocessingTable, TrainingTable,
+    AugmentationTable, ExperimentFile, PatchTable, PlateauTable, PreprocessingTable, TrainingTable, Word,
 };
 use crate::{
-    Augmentation, Centre, Duration, MistakeKind, Normalise, Patch, PatchPlace, PredictionExtent,
-    Preprocessing, Schedule, Training,
+    Alignment, Augmentation, Centre, Duration, LabelResampling, MistakeKind, Normalise, Patch, PatchPlace,
+    PredictionExtent, Preprocessing, Restore, Schedule, Scored, Target, Training, WindowOrder,
 };
 
 const POSITIVE: &str = "a number greater than 0";
@@ -16,10 +16,21 @@ const NOT_NEGATIVE: &str = "a number of 0 or more";
 pub(super) fn preprocessing(
     checker: &mut Checker<'_>,
     table: Option<&Spanned<PreprocessingTable>>,
+    target: Option<&Target>,
 ) -> Option<Preprocessing> {
     let Some(table) = table else {
-        let (normalise, centre) = (Normalise::ZScore, Centre::Volume);
-        return Some(Preprocessing { spacing_mm: None, clip_quantiles: None, normalise, size: None, centre });
+        return Some(Preprocessing {
+            spacing_mm: None,
+            alignment: Alignment::Centre,
+            labels: LabelResampling::Linear,
+            encloses: Vec::new(),
+            clip_quantiles: None,
+            normalise: Normalise::ZScore,
+            size: None,
+            centre: Centre::Volume,
+            window: WindowOrder::Last,
+            restore: Restore::Linear,
+        });
     };
     let table = table.get_ref();
     let mistakes = checker.mistakes.len();
@@ -68,8 +79,56 @@ pub(super) fn preprocessing(
     };
     let centre = match &table.centre {
         None => Some(Centre::Volume),
-        Some(word) => checker.one_of(word, "centre", &[("volume", Centre::Volume), ("label", Centre::Label)]),
+        Some(word) => checker.one_of(
+            word,
+            "centre",
+            &[("volume", Centre::Volume), ("label", Centre::Label), ("image", Centre::Image)],
+        ),
     };
+    let alignment = choice(
+        checker,
+        &table.alignment,
+        "alignment",
+        &[("centre", Alignment::Centre), ("corners", Alignment::Corners)],
+    );
+    let labels = choice(
+        checker,
+        &table.labels,
+        "way of resampling labels",
+        &[("linear", LabelResampling::Linear), ("signed-distance", LabelResampling::SignedDistance)],
+    );
+    let restore = choice(
+        checker,
+        &table.restore,
+        "way back",
+        &[("linear", Restore::Linear), ("nearest", Restore::Nearest), ("replicate", Restore::Replicate)],
+    );
+    let window = choice(
+        checker,
+        &table.window,
+        "order of the window",
+        &[("last", WindowOrder::Last), ("first", WindowOrder::First)],
+    );
+    if table.spacing_mm.is_none() {
+        let help = "add spacing_mm = [x, y, z], or remove it";
+        checker.excluded(table.alignment.as_ref(), "`alignment` has no effect without `spacing_mm`", help);
+        checker.excluded(table.labels.as_ref(), "`labels` has no effect without `spacing_mm`", help);
+    }
+    let encloses = encloses(checker, table, target);
+    if labels != Some(LabelResampling::SignedDistance) {
+        let message = "`encloses` has no effect without signed distances";
+        checker.excluded(table.encloses.as_ref(), message, "add labels = \"signed-distance\", or remove it");
+    }
+    let straight = spacing_mm.is_some()
+        && size.is_some()
+        && centre == Some(Centre::Volume)
+        && alignment == Some(Alignment::Centre);
+    if window == Some(WindowOrder::First) && !straight {
+        let message =
+            "the window comes first only about the centre of the volume, in one step with resampling";
+        let help = "give `spacing_mm` and `size`, and neither `centre` nor `alignment`; or window = \"last\"";
+        checker.excluded(table.window.as_ref(), message, help);
+    }
     if let (Some(centre), None) = (&table.centre, &table.size) {
         let message = "`centre` has no effect without `size`";
         checker.excluded(Some(centre), message, "add size = [x, y, z], or remove `centre`");
@@ -77,7 +136,45 @@ pub(super) fn preprocessing(
     if checker.mistakes.len() > mistakes {
         return None;
     }
-    Some(Preprocessing { spacing_mm, clip_quantiles, normalise: normalise?, size, centre: centre? })
+    Some(Preprocessing {
+        spacing_mm,
+        alignment: alignment?,
+        labels: labels?,
+        encloses,
+        clip_quantiles,
+        normalise: normalise?,
+        size,
+        centre: centre?,
+        window: window?,
+        restore: restore?,
+    })
+}
+
+/// Pairs of labels of the target of which one encloses the other.
+fn encloses(
+    checker: &mut Checker<'_>,
+    table: &PreprocessingTable,
+    target: Option<&Target>,
+) -> Vec<[String; 2]> {
+    let Some(pairs) = &table.encloses else { return Vec::new() };
+    let names: Option<Vec<&str>> =
+        target.map(|target| target.labels.iter().map(|label| label.name.as_str()).collect());
+    for word in pairs.get_ref().0.iter().flat_map(|(outer, inner)| [outer, inner]) {
+        if let Some(names) = names.as_ref().filter(|names| !names.contains(&word.get_ref().as_str())) {
+            checker.unknown(MistakeKind::UnknownLabel, word, "label", names);
+        }
+    }
+    pairs.get_ref().0.iter().map(|(outer, inner)| [outer, inner].map(|name| name.get_ref().clone())).collect()
+}
+
+/// One of the accepted words, the default where there is none.
+fn choice<T: Clone + Default>(
+    checker: &mut Checker<'_>,
+    word: &Option<Word>,
+    what: &str,
+    accepted: &[(&str, T)],
+) -> Option<T> {
+    word.as_ref().map_or_else(|| Some(T::default()), |word| checker.one_of(word, what, accepted))
 }
 
 pub(super) fn augmentation(
@@ -93,6 +190,28 @@ pub(super) fn augmentation(
     let intensity_shift = sigma(&table.intensity_shift, "intensity_shift");
     let intensity_scale = sigma(&table.intensity_scale, "intensity_scale");
     let noise = sigma(&table.noise, "noise");
+    let rotate_z_sigma_degrees = sigma(&table.rotate_z_sigma_degrees, "rotate_z_sigma_degrees");
+    let elastic_voxels = sigma(&table.elastic_voxels, "elastic_voxels");
+    let translate_sigma_voxels = table.translate_sigma_voxels.as_ref().and_then(|sigmas| {
+        let triple = checker.triple(sigmas, "translate_sigma_voxels")?;
+        let [x, y, z] = triple
+            .each_ref()
+            .map(|sigma| checker.number(sigma, "translate_sigma_voxels", |s| s >= 0.0, NOT_NEGATIVE));
+        Some([x?, y?, z?])
+    });
+    let scale_change = table.scale_change.as_ref().and_then(|value| {
+        checker.number(
+            value,
+            "scale_change",
+            |c| (0.0..0.9).contains(&c),
+            "a number from 0 to 0.9; 0.05 is 5 %",
+        )
+    });
+    if table.rotate_z_degrees.is_some() {
+        let help = "keep one of the two";
+        let message = "a rotation is uniform or normal, not both";
+        checker.excluded(table.rotate_z_sigma_degrees.as_ref(), message, help);
+    }
     let flip_x = table.flip_x.as_ref().and_then(|value| {
         checker.number(value, "flip_x", |p| (0.0..=1.0).contains(&p), "a probability from 0 to 1")
     });
@@ -101,23 +220,46 @@ pub(super) fn augmentation(
     });
     let shift_voxels =
         table.shift_voxels.as_ref().and_then(|value| checker.whole(value, "shift_voxels", 0..=4096));
-    let augmentation =
-        Augmentation { flip_x, shift_voxels, rotate_z_degrees, intensity_shift, intensity_scale, noise };
+    let augmentation = Augmentation {
+        flip_x,
+        shift_voxels,
+        rotate_z_degrees,
+        rotate_z_sigma_degrees,
+        translate_sigma_voxels,
+        scale_change,
+        elastic_voxels,
+        intensity_shift,
+        intensity_scale,
+        noise,
+    };
     (checker.mistakes.len() == mistakes).then_some(augmentation)
 }
 
-pub(super) fn patch(checker: &mut Checker<'_>, table: &Spanned<PatchTable>) -> Option<Patch> {
+pub(super) fn patch(checker: &mut Checker<'_>, table: &Spanned<PatchTable>, released: bool) -> Option<Patch> {
     let section = Section::of("[patch]", table);
     let table = table.get_ref();
     let size = checker.required(table.size.as_ref(), &section, "size", "size = [32, 48, 32]");
     let size = size.and_then(|size| checker.shape(size, "size", 1..=4096));
-    let example = "training = \"centre\" or training = \"random\"";
+    let example = "training = \"centre\", \"random\" or \"image\"";
     let training = checker.required(table.training.as_ref(), &section, "training", example);
-    let accepted = [("centre", PatchPlace::Centre), ("random", PatchPlace::Random)];
+    // The authors' crops look at the truth where ours look at the image.
+    let around = if released { PatchPlace::Oracle } else { PatchPlace::Image };
+    let accepted = [
+        ("centre", PatchPlace::Centre),
+        ("random", PatchPlace::Random),
+        ("image", around),
+        ("oracle", PatchPlace::Oracle),
+    ];
     let training = training.and_then(|word| checker.one_of(word, "place of a training patch", &accepted));
-    let example = "prediction = \"centre\" or prediction = \"whole\"";
+    let example = "prediction = \"centre\", \"whole\" or \"image\"";
     let prediction = checker.required(table.prediction.as_ref(), &section, "prediction", example);
-    let accepted = [("centre", PredictionExtent::Centre), ("whole", PredictionExtent::Whole)];
+    let around = if released { PredictionExtent::Oracle } else { PredictionExtent::Image };
+    let accepted = [
+        ("centre", PredictionExtent::Centre),
+        ("whole", PredictionExtent::Whole),
+        ("image", around),
+        ("oracle", PredictionExtent::Oracle),
+    ];
     let prediction = prediction.and_then(|word| checker.one_of(word, "extent of a prediction", &accepted));
     Some(Patch { size: size?, training: training?, prediction: prediction? })
 }
@@ -146,7 +288,11 @@ pub(super) fn shift_fits(checker: &mut Checker<'_>, file: &ExperimentFile, augme
     }
 }
 
-pub(super) fn training(checker: &mut Checker<'_>, table: &Spanned<TrainingTable>) -> Option<Training> {
+pub(super) fn training(
+    checker: &mut Checker<'_>,
+    table: &Spanned<TrainingTable>,
+    released: bool,
+) -> Option<Training> {
     let section = Section::of("[training]", table);
     let table = table.get_ref();
     let duration = duration(checker, table, &section);
@@ -175,6 +321,11 @@ pub(super) fn training(checker: &mut Checker<'_>, table: &Spanned<TrainingTable>
         Some(*warm_up.get_ref())
     });
     let schedule = schedule(checker, table);
+    let evaluate_every = table.evaluate_every.as_ref();
+    let evaluate_every = evaluate_every.map(|every| checker.whole(every, "evaluate_every", 1..=usize::MAX));
+    let records = table.records.as_ref();
+    let records = records.map(|records| checker.whole(records, "records", 1..=10_000_000));
+    let scored = scored(checker, table, released);
     let validate_every = match every {
         Some(every) => Some(every?),
         None => None,
@@ -183,14 +334,46 @@ pub(super) fn training(checker: &mut Checker<'_>, table: &Spanned<TrainingTable>
         Some(warm_up) => Some(warm_up?),
         None => None,
     };
+    let evaluate_every = match evaluate_every {
+        Some(every) => Some(every?),
+        None => None,
+    };
+    let records = match records {
+        Some(records) => Some(records?),
+        None => None,
+    };
     Some(Training {
         learning_rate: learning_rate?,
         l2: l2?,
         validate_every,
         epsilon_warm_up,
+        evaluate_every,
+        scored: scored?,
+        records,
         duration: duration?,
         schedule: schedule?,
     })
+}
+
+/// Which network is scored. The authors took the last one that was evaluated where the best would be right.
+fn scored(checker: &mut Checker<'_>, table: &TrainingTable, released: bool) -> Option<Scored> {
+    let word = table.scored.as_ref();
+    let accepted = [("final", Scored::Final), ("best", Scored::Best), ("periodic", Scored::Periodic)];
+    let scored =
+        word.map_or(Some(Scored::Final), |word| checker.one_of(word, "network to score", &accepted))?;
+    let needs = match (scored, released) {
+        (Scored::Final, _) => return Some(scored),
+        (Scored::Best, false) => {
+            (table.validate_every.is_none(), "validate_every", "validate_every = 1: the best at validation")
+        }
+        _ => (table.evaluate_every.is_none(), "evaluate_every", "evaluate_every = 30: the last evaluated"),
+    };
+    if let ((true, key, example), Some(word)) = (needs, word) {
+        let section = Section { name: "this choice", span: word.span() };
+        checker.required(None::<&()>, &section, key, example);
+        return None;
+    }
+    Some(if scored == Scored::Best && released { Scored::Periodic } else { scored })
 }
 
 fn duration(checker: &mut Checker<'_>, table: &TrainingTable, section: &Section) -> Option<Duration> {

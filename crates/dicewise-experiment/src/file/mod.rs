@@ -36,6 +36,7 @@ pub(crate) struct ExperimentFile {
     pub(crate) network: Option<Spanned<NetworkTable>>,
     pub(crate) training: Option<Spanned<TrainingTable>>,
     pub(crate) loss: Option<Spanned<LossTable>>,
+    pub(crate) released: Option<bool>,
     #[serde(default)]
     pub(crate) cells: Vec<Spanned<CellsTable>>,
     #[serde(default)]
@@ -59,6 +60,7 @@ pub(crate) struct DataTable {
 pub(crate) struct TargetTable {
     pub(crate) activation: Option<Word>,
     pub(crate) labels: Option<Spanned<Ordered<LabelValues>>>,
+    pub(crate) soft: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +83,7 @@ pub(crate) struct CueTable {
 pub(crate) struct SplitTable {
     pub(crate) folds: Option<Spanned<usize>>,
     pub(crate) run: Option<Spanned<Vec<Spanned<usize>>>>,
+    pub(crate) deal: Option<Word>,
     pub(crate) seed: Option<u32>,
     pub(crate) train: Option<Counts>,
     pub(crate) test: Option<Counts>,
@@ -97,6 +100,11 @@ pub(crate) struct PartialTable {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(crate) struct PreprocessingTable {
     pub(crate) spacing_mm: Option<Triple<Spanned<f64>>>,
+    pub(crate) alignment: Option<Word>,
+    pub(crate) labels: Option<Word>,
+    pub(crate) encloses: Option<Spanned<Ordered<Word>>>,
+    pub(crate) window: Option<Word>,
+    pub(crate) restore: Option<Word>,
     pub(crate) size: Option<Triple<Spanned<usize>>>,
     pub(crate) centre: Option<Word>,
     pub(crate) normalise: Option<Word>,
@@ -109,6 +117,10 @@ pub(crate) struct AugmentationTable {
     pub(crate) flip_x: Option<Spanned<f64>>,
     pub(crate) shift_voxels: Option<Spanned<usize>>,
     pub(crate) rotate_z_degrees: Option<Spanned<f64>>,
+    pub(crate) rotate_z_sigma_degrees: Option<Spanned<f64>>,
+    pub(crate) translate_sigma_voxels: Option<Triple<Spanned<f64>>>,
+    pub(crate) scale_change: Option<Spanned<f64>>,
+    pub(crate) elastic_voxels: Option<Spanned<f64>>,
     pub(crate) intensity_shift: Option<Spanned<f64>>,
     pub(crate) intensity_scale: Option<Spanned<f64>>,
     pub(crate) noise: Option<Spanned<f64>>,
@@ -131,6 +143,7 @@ pub(crate) struct NetworkTable {
     pub(crate) norm: Option<Word>,
     pub(crate) activation: Option<Word>,
     pub(crate) prior_bias: Option<bool>,
+    pub(crate) width: Option<Spanned<f64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -144,6 +157,9 @@ pub(crate) struct TrainingTable {
     pub(crate) l2: Option<Spanned<f64>>,
     pub(crate) validate_every: Option<Spanned<usize>>,
     pub(crate) epsilon_warm_up: Option<Spanned<usize>>,
+    pub(crate) evaluate_every: Option<Spanned<usize>>,
+    pub(crate) scored: Option<Word>,
+    pub(crate) records: Option<Spanned<usize>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -160,7 +176,9 @@ pub(crate) struct PlateauTable {
 pub(crate) struct LossTable {
     pub(crate) epsilon_tiny: Option<Spanned<f64>>,
     pub(crate) epsilon_heuristic: Option<Spanned<EpsilonValue>>,
+    pub(crate) epsilon_layout: Option<Word>,
     pub(crate) background: Option<Spanned<bool>>,
+    pub(crate) weighting: Option<Word>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -169,6 +187,7 @@ pub(crate) struct CellsTable {
     pub(crate) labelling: Option<Word>,
     pub(crate) settings: Option<Spanned<Vec<Word>>>,
     pub(crate) batch_sizes: Option<Spanned<Vec<Spanned<usize>>>>,
+    pub(crate) repeat: Option<Counts>,
 }
 
 #[derive(Debug, Deserialize)]

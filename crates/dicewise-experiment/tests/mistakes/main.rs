@@ -305,6 +305,45 @@ fn unset_variables_are_underlined_alone() {
     assert_eq!(mistake.kind, MistakeKind::UnsetVariable);
     assert_eq!(&text[mistake.span.clone()], "${TEST_DATA}", "{shown}");
     assert!(shown.contains("[exp.toml:6:14]") && shown.contains("--data FOLDER"), "{shown}");
-    let overridden = Overrides { data: Some("elsewhere".into()), seeds: Vec::new() };
+    let overridden = Overrides { data: Some("elsewhere".into()), seeds: Vec::new(), scale: None };
     assert!(Experiment::parse("exp.toml".as_ref(), &text, &overridden, &|_| None).is_ok());
+}
+
+#[test]
+fn how_the_paper_resampled_and_scored_is_checked_too() {
+    let (conflict, missing) = (MistakeKind::Conflict, MistakeKind::Missing);
+    let section = |keys: &str| format!("[preprocessing]\n{keys}\n[loss]");
+    for (keys, kind, word, help) in [
+        ("labels = \"signed-distance\"", conflict, "signed-distance", "add spacing_mm"),
+        ("alignment = \"corners\"", conflict, "corners", "add spacing_mm"),
+        ("spacing_mm = [2, 2, 2]\nwindow = \"first\"", conflict, "first", "`size`"),
+        ("encloses = { tumour = \"tumour\" }", conflict, "{ tumour = \"tumour\" }", "signed-distance"),
+        ("restore = \"cubic\"", MistakeKind::UnknownWord, "cubic", "linear, nearest, replicate"),
+    ] {
+        mistake("[loss]", &section(keys), kind, word, help);
+    }
+    mistake("5e-3", "5e-3\nscored = \"best\"", missing, "best", "validate_every = 1");
+    mistake("5e-3", "5e-3\nscored = \"periodic\"", missing, "periodic", "evaluate_every = 30");
+    let released = format!("released = true\n{TUMOUR}");
+    mistake_in(&released, "5e-3", "5e-3\nscored = \"best\"", missing, "best", "evaluate_every = 30");
+    let sizes = "batch_sizes = [1, 2]\n";
+    let repeat = format!("{sizes}repeat = {{ HGH = 3 }}\n");
+    mistake(sizes, &repeat, MistakeKind::UnknownGroup, "HGH", "did you mean `HGG`?");
+    mistake("run = [0]", "run = [0]\ndeal = \"random\"", MistakeKind::UnknownWord, "random", "in-turn");
+    mistake("base = 8", "base = 8\nwidth = 0.5", conflict, "0.5", "change `base`");
+    let both = "[augmentation]\nrotate_z_degrees = 10\nrotate_z_sigma_degrees = 15\n[loss]";
+    mistake("[loss]", both, conflict, "15", "keep one");
+}
+
+#[test]
+fn images_on_their_own_grids_cannot_be_scaled() {
+    let phantom =
+        "phantom = \"tumour\"\nphantom_cases = { HGG = 30, LGG = 10 }\nphantom_shape = [24, 24, 24]";
+    let text = TUMOUR.replace(phantom, "layout = \"brats2018\"\npath = \"x\"");
+    let overrides = Overrides { scale: Some(0.5), ..Overrides::default() };
+    let scaled = |text: &str| Experiment::parse("exp.toml".as_ref(), text, &overrides, &|_| None);
+    let shown = shown(&scaled(&text).expect_err("no spacing"));
+    assert!(shown.contains("--scale") && shown.contains("spacing_mm"), "{shown}");
+    let resampled = format!("{text}[preprocessing]\nspacing_mm = [2, 2, 2]\n");
+    assert!(scaled(&resampled).is_ok() && scaled(TUMOUR).is_ok());
 }

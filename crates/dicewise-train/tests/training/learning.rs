@@ -21,7 +21,7 @@ fn learns_the_ball(normalisation: Normalisation) {
 
     let network = trainer.network();
     for case in 100..104 {
-        let unseen = training.draw(case, 0);
+        let unseen = training.draw(case, 0).unwrap();
         let volume = Channels { data: &unseen.image, channels: 1, shape: SHAPE };
         let p = predict(&network, &Device::flex(), OutputActivation::Sigmoid, volume, SHAPE);
         let both = p.iter().zip(&unseen.target).filter(|&(&p, &y)| p > 0.5 && y > 0.5).count();

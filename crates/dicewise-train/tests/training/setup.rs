@@ -28,8 +28,8 @@ impl<F: Fn(usize, u64) -> Sample + Sync> SampleSource for Source<F> {
     fn shape(&self) -> [usize; 3] {
         self.shape
     }
-    fn draw(&self, case: usize, epoch: u64) -> Sample {
-        (self.draw)(case, epoch)
+    fn draw(&self, case: usize, epoch: u64) -> std::io::Result<Sample> {
+        Ok((self.draw)(case, epoch))
     }
 }
 
@@ -78,6 +78,8 @@ pub(crate) fn config(iterations: usize) -> TrainingConfig {
         loss: dice(Partition::ImageWise, 1e-7),
         warm_up: None,
         validate_every: 0,
+        evaluate_every: 0,
+        evaluated_checkpoint: None,
         checkpoint: None,
         previous_checkpoint: None,
         best_checkpoint: None,
