@@ -6,6 +6,7 @@ mod cases;
 mod cell;
 mod check;
 mod compare;
+mod data_source;
 mod dataset_folder;
 mod estimate;
 mod evaluate;

@@ -289,4 +289,63 @@ mod tests {
         let source = CaseSource::validation(&config("sigmoid", "partial"), &cases).unwrap();
         assert_eq!(source.mean_sizes().unwrap(), [2.0, 2.0]);
     }
+
+    /// As [`case`], with a soft target of the shares ¼ and ½ of outer and inner in the last voxel.
+    fn soft_case() -> PreparedCase {
+        let grid = Grid::axis_aligned([2, 2, 2], [1.0; 3]);
+        let truth = Volume::new(grid.clone(), vec![0; 8]);
+        let mut patch = Patch::new(&[Volume::new(grid.clone(), vec![0.5; 8])], &truth);
+        let last = |share: f32| [vec![0.0; 7], vec![share]].concat();
+        patch.target = Target::Soft {
+            maps: vec![[vec![1.0; 7], vec![0.25]].concat(), last(0.25), last(0.5)],
+            outside: vec![1.0, 0.0, 0.0],
+        };
+        let centres = Centres { image: [0; 3], truth: patch.target_centroid() };
+        let (names, voxels) = (["ES"; 3].map(str::to_owned), Voxels { patch, truth });
+        let place = (&Room::new(1 << 20), "unused".as_ref());
+        PreparedCase::new(names, [grid.clone(), grid], centres, vec![true; 2], voxels, place).unwrap()
+    }
+
+    #[test]
+    fn soft_targets_stay_soft_and_an_emptied_ones_share_goes_to_the_background() {
+        let mut config = config("softmax", "partial");
+        config.target.soft = true;
+        let (case, last) = (soft_case(), |sample: &Sample| [7, 15, 23].map(|i| sample.target[i]));
+        let sample = CaseSource::validation(&config, &[&case]).unwrap().draw(0, 0).unwrap();
+        assert_eq!(last(&sample), [0.5, 0.0, 0.5]);
+        config.cell.labelling = Labelling::Full;
+        let sample = CaseSource::validation(&config, &[&case]).unwrap().draw(0, 0).unwrap();
+        assert_eq!(last(&sample), [0.25, 0.25, 0.5]);
+    }
+
+    #[test]
+    fn soft_targets_are_interpolated_by_augmentation_and_hard_ones_are_not() {
+        let mut config = config("softmax", "full");
+        config.augmentation.rotate_z_degrees = Some(180.0);
+        for soft in [true, false] {
+            config.target.soft = soft;
+            let case = case("ES");
+            let source = CaseSource::training(&config, &[&case]).unwrap();
+            let targets: Vec<f32> = (0..20).flat_map(|epoch| source.draw(0, epoch).unwrap().target).collect();
+            assert_eq!(targets.iter().any(|y| *y > 0.0 && *y < 1.0), soft);
+            // Background is what comes in from outside: the classes add up to 1 everywhere.
+            for sample in targets.chunks(24) {
+                assert!((0..8).all(|i| (sample[i] + sample[8 + i] + sample[16 + i] - 1.0).abs() < 1e-6));
+            }
+        }
+    }
+
+    #[test]
+    fn crops_lie_about_the_truth_or_the_image_as_asked() {
+        let mut config = config("softmax", "full");
+        let case = soft_case();
+        config.target.soft = true;
+        for (training, voxel) in [(PatchPlace::Oracle, 7), (PatchPlace::Image, 0)] {
+            let prediction = dicewise_experiment::PredictionExtent::Oracle;
+            config.patch = Some(dicewise_experiment::Patch { size: [1; 3], training, prediction });
+            let source = CaseSource::training(&config, &[&case]).unwrap();
+            let Target::Soft { maps, .. } = &case.voxels().unwrap().patch.target else { panic!() };
+            assert_eq!(source.draw(0, 3).unwrap().target[2], maps[2][voxel]);
+        }
+    }
 }

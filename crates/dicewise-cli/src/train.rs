@@ -11,8 +11,9 @@ use dicewise_experiment::{
 };
 
 use crate::args;
-use crate::cases::{self, data_layout};
+use crate::cases;
 use crate::cell::CellRun;
+use crate::data_source::data_layout;
 use crate::network;
 use crate::progress::Display;
 use crate::run::{INTERRUPTED, output_folder, summary};

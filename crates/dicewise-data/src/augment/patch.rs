@@ -15,7 +15,8 @@ pub struct Patch {
     pub channels: Vec<Vec<f32>>,
     /// The target on the same voxels.
     pub target: Target,
-    /// The voxel that [`Crop::draw_near`] crops around; the middle where there is none. Nothing moves it.
+    /// The voxel that [`Crop::draw_near`](super::Crop::draw_near) crops around; the middle where there is none. Nothing
+    /// moves it.
     pub anchor: Option<[usize; 3]>,
 }
 

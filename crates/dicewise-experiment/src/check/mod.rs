@@ -4,6 +4,7 @@ mod checker;
 mod dataset;
 mod folder;
 mod network;
+mod preprocessing;
 mod scale;
 mod setting;
 mod split;
@@ -84,7 +85,7 @@ fn experiment(
     let split = split.and_then(|table| split::split(checker, table, &known));
     let partial =
         file.partial.as_ref().map(|table| dataset::partial(checker, table, target.as_ref(), &known));
-    let preprocessing = training::preprocessing(checker, file.preprocessing.as_ref(), target.as_ref());
+    let preprocessing = preprocessing::preprocessing(checker, file.preprocessing.as_ref(), target.as_ref());
     let augmentation = training::augmentation(checker, file.augmentation.as_ref());
     let released = file.released.unwrap_or(false);
     let patch = file.patch.as_ref().map(|table| training::patch(checker, table, released));
