@@ -1,6 +1,7 @@
 //! Each operation, forward and with its backward pass, at the finest resolution of the paper's networks.
 //!
-//! `cargo bench -p dicewise-kernels`; `RAYON_NUM_THREADS` and `DICEWISE_KERNELS` choose threads and instructions.
+//! `cargo bench -p dicewise-kernels -p dicewise-cli --bench operations`, with the program so that Burn keeps its features;
+//! `RAYON_NUM_THREADS` and `DICEWISE_KERNELS` choose threads and instructions.
 
 use burn::tensor::{Device, Distribution, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
