@@ -20,7 +20,7 @@ Usage: cargo xtask TASK
   browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
   screenshots  pictures of README and docs, from results/phantom or the folder given
   wasm         the explorer's numbers for the browser, again after a change to the loss
-  sanitize     the tests of all kernels, where `unsafe` is, under AddressSanitizer (Linux; builds Burn once more)
+  sanitize     the tests of all kernels, where `unsafe` is, under AddressSanitizer (Linux)
   miri         the portable kernels under Miri (needs a nightly toolchain with the component `miri`)
   fuzz-smoke   a minute of changed files for every parser, on stable Rust
   fuzz TARGET [FLAG...]
@@ -128,13 +128,17 @@ fn installed(tool: &str) -> bool {
 }
 
 /// Reads and writes outside of memory, and what the standard library checks of `unsafe` calls in debug builds, under every
-/// instruction set that the machine has. In a folder of its own, so that other builds stay.
+/// instruction set that the machine has. Build scripts are left alone because a target is named.
 fn sanitize() -> bool {
-    let tests = "test --release --locked --target x86_64-unknown-linux-gnu --target-dir target/sanitize \
-                 -p dicewise -p dicewise-kernels --lib --test dice --test adversarial --test operations";
-    run(cargo_command(&tests.split_whitespace().collect::<Vec<_>>())
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", "-Zsanitizer=address -Cdebug-assertions"))
+    let target = ["test", "--release", "--locked", "--target", "x86_64-unknown-linux-gnu"];
+    let folder = ["--target-dir", "target/sanitize"];
+    let under_sanitizer = |more: &[&str]| {
+        run(cargo_command(&[&target[..], &folder, more].concat())
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", "-Zsanitizer=address -Cdebug-assertions"))
+    };
+    under_sanitizer(&["-p", "dicewise", "--lib", "--test", "dice", "--test", "adversarial"])
+        && under_sanitizer(&["--manifest-path", "sanitize/Cargo.toml"])
 }
 
 /// Miri has no vector instructions, so the kernels take their portable path, which together with what surrounds it
