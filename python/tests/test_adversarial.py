@@ -1,7 +1,8 @@
 """Bad and extreme input in every number format of both fronts, for every Φ.
 
 Bad input is an error; whatever is legal has a loss in [0, 1] and a gradient without NaN, which is infinite only where
-float16 or bfloat16 cannot hold what Eq. 4 gives. Every test runs once with arrays of NumPy and with both voxel passes of PyTorch.
+float16 or bfloat16 cannot hold what Eq. 4 gives. Every test runs with arrays of NumPy and with both voxel passes of
+PyTorch.
 """
 
 import numpy as np
@@ -124,7 +125,7 @@ def test_labels_outside_of_the_classes_are_refused(front, kind):
 
 @pytest.mark.parametrize("shape", [(0, 2, 300), (2, 0, 300), (2, 2, 0)])
 def test_nothing_is_refused(front, shape):
-    with pytest.raises(ValueError, match="0|zero|empty"):
+    with pytest.raises(ValueError, match="at least 1"):
         front(np.zeros(shape), np.zeros(shape))
 
 
