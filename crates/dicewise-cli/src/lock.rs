@@ -134,6 +134,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(unix)]
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;
@@ -154,6 +155,7 @@ mod tests {
     }
 
     /// Whoever waits for a lock file that is removed meanwhile must not take it for the folder's.
+    #[cfg(unix)]
     #[test]
     fn processes_that_come_and_go_are_never_in_a_folder_together() {
         let folder = tempfile::tempdir().unwrap();
@@ -182,6 +184,7 @@ mod tests {
         assert!(!out.join(LOCK).exists());
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_folder_that_was_made_for_nothing_is_gone_with_the_lock_and_any_other_stays() {
         let folder = tempfile::tempdir().unwrap();
