@@ -204,6 +204,7 @@ fn data_that_cannot_be_used_are_refused_before_training() {
     ));
     let out = experiment.out("results");
     experiment.run(&out, &[]).is_refused_with(&["nowhere"]);
+    assert!(!cfg!(unix) || !out.exists(), "an empty folder, or a lock, is left");
     let experiment = Experiment::new(&EXPERIMENT.replace("[8, 8, 8]", "[9, 8, 8]"));
     experiment.run(&experiment.out("results"), &[]).is_refused_with(&["9"]);
     let experiment = Experiment::new(EXPERIMENT);
