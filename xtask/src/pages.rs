@@ -9,7 +9,7 @@ use crate::markdown::{Link, anchors, links};
 /// The table of contents, from the root of the repository.
 pub(crate) const SUMMARY: &str = "docs/SUMMARY.md";
 /// Folders whose Markdown files are checked.
-const FOLDERS: [&str; 4] = [".", "docs", "benches", "python"];
+const FOLDERS: [&str; 4] = ["", "docs", "benches", "python"];
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {

@@ -1,7 +1,7 @@
 //! How text looks to whoever reads it: wrapped, coloured and with block letters on a terminal, plain elsewhere.
 use std::io::{self, IsTerminal};
 
-use dicewise_report::colour_wanted;
+use dicewise_report::{colour_wanted, wrapped};
 
 /// Who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,19 +105,7 @@ impl Reader {
         let margin = " ".repeat(indent);
         let Some(width) = self.width else { return format!("{margin}{text}\n") };
         let width = width.min(MOST).saturating_sub(indent).max(16);
-        let mut paragraph = String::new();
-        let mut line = String::new();
-        for word in text.split_whitespace() {
-            if !line.is_empty() && columns(&line) + 1 + columns(word) > width {
-                paragraph += &format!("{margin}{line}\n");
-                line.clear();
-            }
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line += word;
-        }
-        paragraph + &format!("{margin}{line}\n")
+        wrapped(text, width).iter().map(|line| format!("{margin}{line}\n")).collect()
     }
 
     /// A line that does not wrap: what is too long ends in `…`.

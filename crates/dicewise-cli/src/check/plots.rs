@@ -13,8 +13,8 @@ pub(super) fn of(findings: &Findings<'_>, reader: Reader) -> String {
     let [drawn, empty, missing] = signs;
     // What stands beside the bars takes about sixty columns.
     let columns = reader.plot_width().saturating_sub(60).clamp(12, 40);
-    let header = format!("cases: {drawn} drawn  {empty} empty  {missing} missing");
-    let mut table = Table::new(["label", header.as_str(), ">smallest", "cases by size", "largest (voxels)"]);
+    let header = format!("{drawn} drawn {empty} empty {missing} missing");
+    let mut table = Table::new(["label", header.as_str(), ">smallest", "cases by size", "largest"]);
     for (index, label) in findings.labels.iter().enumerate() {
         if label.summary.label.value == 0 {
             continue;
@@ -34,7 +34,7 @@ pub(super) fn of(findings: &Findings<'_>, reader: Reader) -> String {
             text(most),
         ]);
     }
-    let title = reader.paint(Tone::Strong, "Labels over the cases");
+    let title = reader.paint(Tone::Strong, "Labels over the cases, sizes in voxels");
     format!("\n{title}\n{}", table.fitted(reader))
 }
 

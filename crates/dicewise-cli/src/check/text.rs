@@ -12,7 +12,8 @@ use crate::terminal::{Reader, Tone};
 
 /// Defects first, then the cases, the labels over all cases, and what that means for the loss.
 pub(super) fn of(findings: &Findings<'_>, reader: Reader) -> String {
-    let title = |text: &str| format!("\n{}\n", reader.paint(Tone::Strong, text));
+    let title =
+        |text: &str| format!("\n{}\n", reader.paint(Tone::Strong, reader.paragraph(text, 0).trim_end()));
     let mut text = head(findings);
     let _ = write!(text, "\n{}", defects(&findings.defects));
     if !findings.cases.is_empty() {

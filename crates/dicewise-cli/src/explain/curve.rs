@@ -54,7 +54,7 @@ impl Curve {
         let most = pushes().fold(0.0, f64::max);
         let Some(first) = pushes().next() else { return String::new() };
         if pushes().all(|push| push == first) {
-            return format!("\nThe push on the empty map is {first:.1e} whatever ε is.\n");
+            return format!("\nThe push on the empty map is {} whatever ε is.\n", number(first));
         }
         // What stands beside the bars takes 72 columns.
         let columns = POWERS * (reader.plot_width().saturating_sub(72) / POWERS).clamp(1, 3);
@@ -65,7 +65,7 @@ impl Curve {
                 number(*epsilon),
                 format!("{:.1e}", explanation.empty),
                 reader.bar(1.0 - below / POWERS as f64, columns),
-                format!("{:.1e}", explanation.push_on_empty()),
+                number(explanation.push_on_empty()),
                 match explanation.on_empty {
                     Verdict::Ignores => "is ignored",
                     Verdict::InBetween => "is in between",
@@ -98,11 +98,32 @@ fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-9 * b.abs()
 }
 
-/// `1e-8`, `0.01`, `400`
-fn number(epsilon: f64) -> String {
-    match epsilon {
+/// Three digits: `1e-8`, `0.01`, `14.7`, `400`, `1.09e4`.
+fn number(value: f64) -> String {
+    let digits = format!("{value:.2e}");
+    let rounded: f64 = digits.parse().unwrap_or(value);
+    match rounded.abs() {
         0.0 => "0".to_owned(),
-        1e-2..1e5 => format!("{}", (epsilon * 1e3).round() / 1e3),
-        _ => format!("{epsilon:.0e}"),
+        1e-2..1e4 => rounded.to_string(),
+        _ => format!("{rounded:e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_at_most() {
+        for (value, text) in [
+            (0.0, "0"),
+            (1e-8, "1e-8"),
+            (0.898_61, "0.899"),
+            (14.7166, "14.7"),
+            (999.9, "1000"),
+            (10_871.79, "1.09e4"),
+        ] {
+            assert_eq!(number(value), text);
+        }
     }
 }
