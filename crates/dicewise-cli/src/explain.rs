@@ -37,8 +37,9 @@ pub(crate) fn run(args: &args::Explain) -> miette::Result<ExitCode> {
                 true => format!("With B = {other_batch} it is the same."),
                 false => format!("With B = {other_batch} the loss {}.", on_empty_label(other.on_empty)),
             };
-            let curve = curve.to_text(Reader::of_stdout());
-            stdout::print(&format!("{explanation}\n{batch_size}\n{curve}"))?;
+            let reader = Reader::of_stdout();
+            let words = reader.lines(&format!("{explanation}\n{batch_size}\n"));
+            stdout::print(&(words + &curve.to_text(reader)))?;
         }
     }
     Ok(ExitCode::SUCCESS)

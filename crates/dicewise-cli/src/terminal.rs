@@ -108,6 +108,14 @@ impl Reader {
         wrapped(text, width).iter().map(|line| format!("{margin}{line}\n")).collect()
     }
 
+    /// Lines as they are, but for those that are longer than the terminal is wide.
+    pub(crate) fn lines(self, text: &str) -> String {
+        let wide = |line: &&str| self.width.is_some_and(|width| columns(line) > width);
+        text.lines()
+            .map(|line| if wide(&line) { self.paragraph(line, 0) } else { format!("{line}\n") })
+            .collect()
+    }
+
     /// A line that does not wrap: what is too long ends in `…`.
     pub(crate) fn cut(self, line: &str) -> String {
         match self.width {
@@ -154,6 +162,10 @@ mod tests {
         let wrapped = Reader::columns(24).paragraph(text, 2);
         assert_eq!(wrapped, "  one two three four\n  five six seven eight\n");
         assert_eq!(Reader::PROGRAM.paragraph(text, 2), format!("  {text}\n"));
+        assert_eq!(
+            Reader::columns(20).lines("  as it is\n\na   longer line than that"),
+            "  as it is\n\na   longer line than\nthat\n"
+        );
         assert_eq!(Reader::columns(5).cut("letters"), "lett…");
         assert_eq!(Reader::PROGRAM.cut("letters"), "letters");
     }

@@ -28,7 +28,7 @@ impl Curve {
         let Some(dice) = loss.dice(scenario)? else { return Ok(Self { points: Vec::new() }) };
         let size = scenario.object_size();
         let mut marked =
-            vec![(dice.epsilon().denominator(scenario.class()), "this loss"), (size, "ε = v̂, the heuristic")];
+            vec![(dice.epsilon().denominator(scenario.class()), "this loss"), (size, "heuristic v̂")];
         // Where nothing solves Eq. 5, or it cannot be asked, nothing is marked.
         match scenario.solve_epsilon() {
             Ok(EpsilonSolutions::Two { lo, hi }) => marked.extend([(lo, "Eq. 5"), (hi, "Eq. 5")]),
@@ -56,9 +56,9 @@ impl Curve {
         if pushes().all(|push| push == first) {
             return format!("\nThe push on the empty map is {} whatever ε is.\n", number(first));
         }
-        // What stands beside the bars takes 72 columns.
-        let columns = POWERS * (reader.plot_width().saturating_sub(72) / POWERS).clamp(1, 3);
-        let mut table = Table::new([">ε (voxels)", ">∂L/∂p", "", ">÷ known background", "an empty map", ""]);
+        // What stands beside the bars takes 70 columns.
+        let columns = POWERS * (reader.plot_width().saturating_sub(70) / POWERS).clamp(1, 3);
+        let mut table = Table::new([">ε (voxels)", ">∂L/∂p", "", ">÷ background", "an empty map", ""]);
         for Point { epsilon, marks, explanation } in &self.points {
             let below = (most / explanation.empty.abs()).log10();
             table.row(vec![
@@ -75,7 +75,9 @@ impl Curve {
                 if marks.is_empty() { String::new() } else { format!("< {}", marks.join(", ")) },
             ]);
         }
-        let title = format!("Push on the empty map over ε (a bar is {POWERS} powers of ten long)");
+        let title = format!(
+            "Push on the empty map over ε (a bar is {POWERS} powers of ten long; ÷ known background)"
+        );
         let rows: String = table.to_string().lines().map(|line| reader.cut(line) + "\n").collect();
         format!("\n{}\n{rows}", reader.paint(Tone::Strong, &title))
     }
