@@ -1,7 +1,10 @@
 //! Project tasks: `cargo xtask TASK`.
 //!
 //! One place for the commands that the README, contributors and CI share.
+mod book;
 mod browser;
+mod markdown;
+mod pages;
 mod python;
 mod wasm;
 
@@ -14,11 +17,12 @@ Usage: cargo xtask TASK
   test         every test: unit, property, documentation, program, Python
   python       the Python package and its tests only
   properties   the property tests of loss, NIfTI, folds and experiment files with 100,000 cases each
-  lint         formatting, clippy, documentation and ruff, warnings refused
+  lint         formatting, clippy, documentation, ruff, and links of README and docs; warnings refused
   deny         licences and sources of all dependencies (installs cargo-deny if it is missing);
                with --advisories, known vulnerabilities too (fetches their list from GitHub)
   browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
   screenshots  pictures of README and docs, from results/phantom or the folder given
+  book         README and docs as a site (installs mdBook below the user's cache if it is missing)
   wasm         the explorer's numbers for the browser, again after a change to the loss
   sanitize     the tests of all kernels, where `unsafe` is, under AddressSanitizer (Linux)
   miri         the portable kernels under Miri (needs a nightly toolchain with the component `miri`)
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         ["browser"] => browser::test(),
         ["screenshots"] => browser::screenshots(None),
         ["screenshots", results] => browser::screenshots(Some(results)),
+        ["book"] => book::build(),
         ["wasm", flags @ ..] => wasm::build(flags),
         ["sanitize"] => sanitize(),
         ["miri"] => miri(),
@@ -107,7 +112,8 @@ fn fuzz(target: &str, flags: &[&str]) -> bool {
 }
 
 fn lint() -> bool {
-    cargo(&["fmt", "--all", "--check"])
+    pages::check()
+        && cargo(&["fmt", "--all", "--check"])
         && cargo(&[&["clippy"], &RUST[..], &["--all-targets", "--", "-D", "warnings"]].concat())
         && cargo(&["clippy", "--release", "--locked", "-p", "dicewise-python", "--", "-D", "warnings"])
         && run(

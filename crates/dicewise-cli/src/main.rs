@@ -25,6 +25,7 @@ mod score;
 mod source;
 mod stdout;
 mod table;
+mod terminal;
 mod train;
 
 use std::process::ExitCode;
