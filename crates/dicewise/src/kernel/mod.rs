@@ -18,6 +18,7 @@ use rayon::prelude::*;
 
 pub use instruction_set::InstructionSet;
 pub(crate) use instruction_set::Kernel;
+use softmax_labels::Scratch;
 
 use crate::{Activation, DiceError, Element, Target, shape::Chunk};
 
@@ -93,12 +94,12 @@ pub(crate) fn measure<T: Element>(
     let chunks = shape.chunks();
     let parts: Vec<_> = chunks
         .par_iter()
-        .map(|chunk| {
+        .map_init(Scratch::new, |scratch, chunk| {
             let pass = Forward { wanted, input, target, chunk };
             match wanted.activation {
                 Activation::None => set.run(identity::Measure(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Measure(pass)),
-                Activation::Softmax if pass.is_plain() => softmax_labels::measure(set, &pass),
+                Activation::Softmax if pass.is_plain() => softmax_labels::measure(set, &pass, scratch),
                 Activation::Softmax => set.run(softmax::Measure(pass)),
             }
         })
@@ -169,13 +170,13 @@ pub(crate) fn write_gradient<T: Element>(
     let results: Vec<_> = shape
         .chunks_mut(gradient)
         .into_par_iter()
-        .map(|(chunk, maps)| {
+        .map_init(Scratch::new, |scratch, (chunk, maps)| {
             let activation = coefficients.activation;
             let pass = Backward { coefficients, input, target, chunk, maps };
             match activation {
                 Activation::None => set.run(identity::Differentiate(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Differentiate(pass)),
-                Activation::Softmax if pass.is_plain() => softmax_labels::differentiate(set, pass),
+                Activation::Softmax if pass.is_plain() => softmax_labels::differentiate(set, pass, scratch),
                 Activation::Softmax => set.run(softmax::Differentiate(pass)),
             }
         })
