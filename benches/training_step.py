@@ -234,6 +234,7 @@ def compare(binary, network, threads, rounds, repetitions):
     by_round = [steps([mine]) / steps([theirs]) for mine, theirs in zip(ours, peers)]
     return {
         "network": network,
+        "base": int(network) if network.isdigit() else None,
         "threads": threads,
         "parameters": counts.pop(),
         "ours_ms": steps(ours),

@@ -103,6 +103,8 @@ class DiceLoss:
             raise TypeError(f"prediction is {_kind(prediction)}: it must be an array of float32, float64 or float16")
         if prediction.ndim < 3:
             raise ValueError(f"prediction has shape {list(prediction.shape)}: it must be [B, C, ...] with voxels")
+        if prediction.size == 0:
+            raise ValueError(f"prediction has shape {list(prediction.shape)}: every dimension must be at least 1")
         prediction = np.ascontiguousarray(prediction)
         batch, classes, *spatial = prediction.shape
         target = _as_target(prediction, np.asarray(target))

@@ -49,15 +49,18 @@ for (const scheme of ["light", "dark"]) {
   }
 }
 
-test("the report has its tables and figures, every figure has its files, and it is small", async () => {
-  assert.ok(statSync(file(PAGES.report)).size + statSync(file(PAGES.viewer)).size < 5e6);
+test("the report has its tables and figures, every figure has its files, and it is small", async (t) => {
+  const size = statSync(file(PAGES.report)).size + statSync(file(PAGES.viewer)).size;
+  assert.ok(size < 5e6);
   const { page, faults, close } = await open(browser, address(PAGES.report));
+  const loaded = await page.evaluate(() => performance.getEntriesByType("navigation")[0].loadEventEnd);
+  t.diagnostic(`report and viewer have ${(size / 1e6).toFixed(2)} MB; the report is open after ${loaded.toFixed(0)} ms`);
   for (const id of ["verdicts", "table1", "boxes", "roc", "cases", "training", "explorer", "run"]) {
     assert.equal(await page.locator(`h2#${id}`).count(), 1, id);
   }
   assert.equal(await page.locator(".table1 tbody tr").count(), 3);
   assert.ok((await page.locator(".verdicts li").count()) === 6, "a verdict for every partial cell");
-  for (const name of ["dsc_tumour", "volume_difference_tumour", "roc_tumour", "training_loss", "training_gradient"]) {
+  for (const name of ["dsc_tumour", "volume_difference_tumour", "roc_tumour", "training_loss", "training_map_loss", "training_gradient"]) {
     const figure = page.locator(`#figure-${name}`);
     const box = await figure.locator("svg").first().boundingBox();
     assert.ok(box.width > 200 && box.height > 150, `${name} is ${box.width} × ${box.height}`);

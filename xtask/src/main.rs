@@ -1,8 +1,10 @@
 //! Project tasks: `cargo xtask TASK`.
 //!
 //! One place for the commands that the README, contributors and CI share.
+mod book;
 mod browser;
-mod kill_resume;
+mod markdown;
+mod pages;
 mod python;
 mod wasm;
 
@@ -14,13 +16,15 @@ Usage: cargo xtask TASK
 
   test         every test: unit, property, documentation, program, Python
   python       the Python package and its tests only
-  properties   the loss's property tests with 100,000 cases each
-  lint         formatting, clippy, documentation and ruff, warnings refused
+  properties   the property tests of loss, NIfTI, folds and experiment files with 100,000 cases each
+  lint         formatting, clippy, documentation, ruff, and links of README and docs; warnings refused
   deny         licences and sources of all dependencies (installs cargo-deny if it is missing);
                with --advisories, known vulnerabilities too (fetches their list from GitHub)
   browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
   screenshots  pictures of README and docs, from results/phantom or the folder given
+  book         README and docs as a site (installs mdBook below the user's cache if it is missing)
   wasm         the explorer's numbers for the browser, again after a change to the loss
+  sanitize     the tests of all kernels, where `unsafe` is, under AddressSanitizer (Linux)
   miri         the portable kernels under Miri (needs a nightly toolchain with the component `miri`)
   fuzz-smoke   a minute of changed files for every parser, on stable Rust
   fuzz TARGET [FLAG...]
@@ -33,6 +37,8 @@ Usage: cargo xtask TASK
 
 /// Cases of each property test in CI.
 const PROPERTY_CASES: &str = "100000";
+/// Of a run, with each number of threads.
+const KILLS: &str = "20";
 /// Of all parsers together.
 const SMOKE_SECONDS: &str = "60";
 
@@ -48,9 +54,12 @@ fn main() -> ExitCode {
         ["browser"] => browser::test(),
         ["screenshots"] => browser::screenshots(None),
         ["screenshots", results] => browser::screenshots(Some(results)),
+        ["book"] => book::build(),
         ["wasm", flags @ ..] => wasm::build(flags),
+        ["sanitize"] => sanitize(),
         ["miri"] => miri(),
-        ["kill-resume", n @ ..] => kill_resume::run(n),
+        ["kill-resume"] => kill_resume(KILLS),
+        ["kill-resume", kills] => kill_resume(kills),
         ["fuzz-smoke"] => fuzz_smoke(),
         ["fuzz", target, flags @ ..] => fuzz(target, flags),
         ["ci"] => lint() && deny() && test() && browser::test() && fuzz_smoke(),
@@ -71,15 +80,22 @@ fn test() -> bool {
     cargo(&[&["test"], &RUST[..]].concat()) && python::test()
 }
 
-/// One thread a test: the tests themselves run in parallel. `--workspace` shares the build of all other tests.
+/// Of the loss, the NIfTI reader, folds and experiment files. One thread a test: the tests themselves run in parallel.
+/// With the packages of all other tests, whose build is shared.
 fn properties() -> bool {
-    run(cargo_command(&["test", "--release", "--workspace", "--locked", "--test", "dice"])
+    let tests = ["--test", "dice", "--test", "nifti", "--test", "splits", "--test", "resolution"];
+    run(cargo_command(&[&["test"], &RUST[..], &tests].concat())
         .env("PROPTEST_CASES", PROPERTY_CASES)
         .env("RAYON_NUM_THREADS", "1"))
 }
 
+fn kill_resume(kills: &str) -> bool {
+    let test = ["--test", "commands", "--", "--ignored", "--nocapture", "runs_killed_at_random_moments"];
+    run(cargo_command(&[&["test"], &RUST[..], &test].concat()).env("DICEWISE_KILLS", kills))
+}
+
 fn fuzz_smoke() -> bool {
-    let test = ["test", "--release", "--workspace", "--locked", "--test", "smoke", "--", "--nocapture"];
+    let test = [&["test"], &RUST[..], &["--test", "smoke", "--", "--nocapture"]].concat();
     run(cargo_command(&test).env("DICEWISE_SMOKE_SECONDS", SMOKE_SECONDS))
 }
 
@@ -96,7 +112,8 @@ fn fuzz(target: &str, flags: &[&str]) -> bool {
 }
 
 fn lint() -> bool {
-    cargo(&["fmt", "--all", "--check"])
+    pages::check()
+        && cargo(&["fmt", "--all", "--check"])
         && cargo(&[&["clippy"], &RUST[..], &["--all-targets", "--", "-D", "warnings"]].concat())
         && cargo(&["clippy", "--release", "--locked", "-p", "dicewise-python", "--", "-D", "warnings"])
         && run(
@@ -114,6 +131,20 @@ fn deny() -> bool {
 fn installed(tool: &str) -> bool {
     let there = Command::new(tool).arg("--version").output().is_ok_and(|output| output.status.success());
     there || cargo(&["install", tool, "--locked"])
+}
+
+/// Reads and writes outside of memory, and what the standard library checks of `unsafe` calls in debug builds, under every
+/// instruction set that the machine has. Build scripts are left alone because a target is named.
+fn sanitize() -> bool {
+    let target = ["test", "--release", "--locked", "--target", "x86_64-unknown-linux-gnu"];
+    let folder = ["--target-dir", "target/sanitize"];
+    let under_sanitizer = |more: &[&str]| {
+        run(cargo_command(&[&target[..], &folder, more].concat())
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", "-Zsanitizer=address -Cdebug-assertions"))
+    };
+    under_sanitizer(&["-p", "dicewise", "--lib", "--test", "dice", "--test", "adversarial"])
+        && under_sanitizer(&["--manifest-path", "sanitize/Cargo.toml"])
 }
 
 /// Miri has no vector instructions, so the kernels take their portable path, which together with what surrounds it

@@ -70,11 +70,13 @@ fn base_interpreter() -> Option<String> {
 }
 
 /// `${XDG_CACHE_HOME:-~/.cache}/dicewise`: outside of the checkout, so that another checkout finds it too.
-fn cache() -> Option<PathBuf> {
+pub(crate) fn cache() -> Option<PathBuf> {
     let given = env::var_os("XDG_CACHE_HOME").filter(|path| Path::new(path).is_absolute());
     let home = || env::var_os("HOME").or_else(|| env::var_os("USERPROFILE"));
     let Some(cache) = given.map(PathBuf::from).or_else(|| Some(PathBuf::from(home()?).join(".cache"))) else {
-        eprintln!("neither XDG_CACHE_HOME nor HOME is set: nowhere to put Python's virtual environment");
+        eprintln!(
+            "neither XDG_CACHE_HOME nor HOME is set: nowhere to put what is installed for this project"
+        );
         return None;
     };
     Some(cache.join("dicewise"))

@@ -3,11 +3,11 @@ use std::sync::Arc;
 
 use burn::backend::{Dispatch, Flex};
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
 use dicewise::{DiceError, DiceLoss, DiceSums, Presence, Shape, Similarity, Target};
 
-use crate::ops::{DiceOps, is_f32};
+use crate::ops::{DiceOps, is_f32, is_half};
 
 /// The Dice loss of Eq. 3 on probabilities, differentiated by Eq. 4.
 #[derive(Module, Debug)]
@@ -45,10 +45,12 @@ impl SoftDiceLoss {
     /// - prediction: `[B, C, …]`, probabilities
     /// - target: `[B, C, …]`, values in [0, 1], converted to the prediction's precision; no gradient flows into it
     ///
+    /// Tensors of `f16` and `bf16` are computed with in `f32`; the loss and the gradient are then of their type again.
+    ///
     /// # Errors
-    /// Squared Dice, whose derivative needs the prediction; prediction and target of different shapes; in f32 on the CPU backend, values that are not finite or outside
-    /// [0, 1]; elsewhere, where only sums reach the host, sums that are not finite or that values in [0, 1] cannot
-    /// have; and what [`DiceLoss::terms`] refuses.
+    /// Squared Dice, whose derivative needs the prediction; prediction and target of different shapes; in f32 and
+    /// shorter types on the CPU backend, values that are not finite or outside [0, 1]; elsewhere, where only sums reach
+    /// the host, sums that are not finite or that values in [0, 1] cannot have; and what [`DiceLoss::terms`] refuses.
     pub fn forward<const D: usize>(
         &self,
         prediction: Tensor<D>,
@@ -86,7 +88,7 @@ impl SoftDiceLoss {
         target: &Tensor<D>,
         shape: Shape,
     ) -> Result<DiceSums, DiceError> {
-        let (prediction, target) = (prediction.clone().inner(), target.clone().inner());
+        let (prediction, target) = (widened(prediction.clone().inner()), widened(target.clone().inner()));
         match (host_array(&prediction), host_array(&target)) {
             (Some(p), Some(y)) => {
                 self.loss.sums(p.storage::<f32>(), &Target::dense(shape, y.storage::<f32>())?)
@@ -139,6 +141,11 @@ fn check_range(argument: &'static str, sums: &[f64], shape: Shape) -> Result<(),
                        softmax or sigmoid first",
         }),
     }
+}
+
+/// In a type that sums of voxels fit into: f16 ends at 65,504, and 2048 + 1 is 2048 there.
+fn widened<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
+    if is_half(tensor.dtype()) { tensor.cast(DType::F32) } else { tensor }
 }
 
 /// The tensor's memory, if it is an f32 tensor of Burn's CPU backend.

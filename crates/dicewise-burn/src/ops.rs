@@ -6,7 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, FloatDType, TensorData};
 use burn_flex::FlexTensor;
 use dicewise::{DiceTerms, Shape, Target};
 
@@ -70,8 +70,18 @@ impl<B: DiceOps, C: CheckpointStrategy> DiceOps for Autodiff<B, C> {
                 let [prediction] = ops.parents;
                 let Some(prediction) = prediction else { return };
                 let ones = [1].repeat(target.shape().num_dims());
-                let gradient = B::dice_gradient(target, terms);
-                let gradient = B::float_mul(gradient, B::float_reshape(upstream, ones.into()));
+                let dtype = target.dtype();
+                // A derivative of 10⁻⁷ has one digit left in f16, until it is scaled by what comes from upstream.
+                let widened = |tensor| match is_half(dtype) {
+                    true => B::float_cast(tensor, FloatDType::F32),
+                    false => tensor,
+                };
+                let gradient = B::dice_gradient(widened(target), terms);
+                let upstream = B::float_reshape(widened(upstream), ones.into());
+                let mut gradient = B::float_mul(gradient, upstream);
+                if is_half(dtype) {
+                    gradient = B::float_cast(gradient, dtype.into());
+                }
                 gradients.register::<B>(prediction.id, gradient);
             }
         }
@@ -114,6 +124,10 @@ fn portable_gradient<B: Backend>(target: FloatTensor<B>, terms: &DiceTerms) -> F
 fn maps(tensor: &impl TensorMetadata) -> [usize; 3] {
     let shape = tensor.shape();
     [shape[0], shape[1], shape.iter().skip(2).product()]
+}
+
+pub(crate) fn is_half(dtype: DType) -> bool {
+    matches!(dtype, DType::F16 | DType::BF16)
 }
 
 pub(crate) fn is_f32(tensor: &FlexTensor) -> bool {

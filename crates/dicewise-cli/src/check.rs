@@ -2,6 +2,7 @@
 mod advice;
 mod label_size;
 mod looks_missing;
+mod plots;
 mod recommendation;
 mod text;
 
@@ -14,6 +15,7 @@ use serde::Serialize;
 use self::label_size::LabelSizes;
 use self::looks_missing::LooksMissing;
 use self::recommendation::Recommendation;
+use crate::terminal::Reader;
 use crate::{args, case_progress, dataset_folder, failure, remedy, stdout};
 
 /// Exit code where a dataset has defects.
@@ -28,7 +30,7 @@ pub(crate) fn run(args: &args::Check) -> miette::Result<ExitCode> {
     let findings = Findings::new(&dataset, &report);
     match args.json {
         true => stdout::print_json(&findings)?,
-        false => stdout::print(&text::of(&findings))?,
+        false => stdout::print(&text::of(&findings, Reader::of_stdout()))?,
     }
     Ok(ExitCode::from(if report.defects.is_empty() { 0 } else { DEFECTS }))
 }

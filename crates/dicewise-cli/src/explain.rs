@@ -1,15 +1,18 @@
 //! `dicewise explain`: what a Dice loss teaches on present, empty and missing maps.
+mod curve;
 mod named;
 
 use std::process::ExitCode;
 
-use dicewise::explain::{Explanation, Preset, Scenario, Verdict};
+use dicewise::explain::{Explanation, Preset, Scenario, Verdict, explain};
 use dicewise::{DiceError, DiceLoss, Shape, heuristic_epsilon};
 use dicewise_report::{ExplorerStart, explorer_page, write_atomically};
 use miette::IntoDiagnostic;
 use serde_json::{Value, json};
 
+use self::curve::Curve;
 use self::named::{EPSILON_TINY, Named};
+use crate::terminal::Reader;
 use crate::{args, browser, failure, stdout};
 
 pub(crate) fn run(args: &args::Explain) -> miette::Result<ExitCode> {
@@ -21,21 +24,34 @@ pub(crate) fn run(args: &args::Explain) -> miette::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let loss = Loss::of(args)?;
-    let explanation = loss.explain(args, args.batch_size)?;
+    let scenario = scenario(args, args.batch_size)?;
+    let explanation = loss.explain(&scenario)?;
     // Φ decides over the batch: what a loss does may change with its size.
     let other_batch = if args.batch_size == 1 { 2 } else { 1 };
-    let other = loss.explain(args, other_batch)?;
+    let other = loss.explain(&self::scenario(args, other_batch)?)?;
+    let curve = Curve::of(&loss, &scenario)?;
     match args.json {
-        true => stdout::print_json(&to_json(args, &explanation, (other_batch, &other)))?,
+        true => stdout::print_json(&to_json(args, &explanation, (other_batch, &other), &curve))?,
         false => {
             let batch_size = match other.on_empty == explanation.on_empty {
                 true => format!("With B = {other_batch} it is the same."),
                 false => format!("With B = {other_batch} the loss {}.", on_empty_label(other.on_empty)),
             };
-            stdout::print(&format!("{explanation}\n{batch_size}\n"))?;
+            let reader = Reader::of_stdout();
+            let words = reader.lines(&format!("{explanation}\n{batch_size}\n"));
+            stdout::print(&(words + &curve.to_text(reader)))?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn scenario(args: &args::Explain, batch_size: usize) -> miette::Result<Scenario> {
+    Shape::new(batch_size, args.classes, args.voxels)
+        .and_then(|shape| Scenario::new(shape, args.object as f64))
+        .map_err(|error| {
+            let remedy = remedy(&error, args);
+            failure::with_remedy(error, remedy)
+        })
 }
 
 /// Writes the explorer, its sliders at what the command line asks about.
@@ -56,7 +72,7 @@ fn write_explorer(args: &args::Explain) -> miette::Result<()> {
         None => std::env::temp_dir().join("dicewise-explorer.html"),
     };
     write_atomically(&file, explorer_page(&start).as_bytes()).into_diagnostic()?;
-    println!("explorer in {}", file.display());
+    stdout::print(&format!("explorer in {}\n", file.display()))?;
     if args.open {
         browser::open(&file)?;
     }
@@ -103,15 +119,18 @@ impl Loss {
         }
     }
 
-    fn explain(&self, args: &args::Explain, batch_size: usize) -> miette::Result<Explanation> {
-        let scenario = Shape::new(batch_size, args.classes, args.voxels)
-            .and_then(|shape| Scenario::new(shape, args.object as f64))
-            .map_err(|error| {
-                let remedy = remedy(&error, args);
-                failure::with_remedy(error, remedy)
-            })?;
+    fn explain(&self, scenario: &Scenario) -> miette::Result<Explanation> {
+        match (self, self.dice(scenario)?) {
+            (_, Some(dice)) => explain(&dice, scenario).into_diagnostic(),
+            (Self::Named(Named::Preset(preset)), None) => preset.explain(scenario).into_diagnostic(),
+            (_, None) => unreachable!("only presets may be of another family"),
+        }
+    }
+
+    /// None where it is no member of Dice's family.
+    fn dice(&self, scenario: &Scenario) -> miette::Result<Option<DiceLoss>> {
         match self {
-            Self::Named(named) => named.explain(&scenario).into_diagnostic(),
+            Self::Named(named) => named.dice(scenario).into_diagnostic(),
             Self::SpelledOut { partition, epsilon } => {
                 let epsilon = match epsilon {
                     args::Epsilon::Voxels(voxels) => *voxels,
@@ -119,10 +138,8 @@ impl Loss {
                         heuristic_epsilon(scenario.object_size()).into_diagnostic()?
                     }
                 };
-                dicewise::Epsilon::uniform(epsilon)
-                    .and_then(|epsilon| DiceLoss::new(*partition, epsilon))
-                    .and_then(|loss| dicewise::explain::explain(&loss, &scenario))
-                    .into_diagnostic()
+                let loss = dicewise::Epsilon::uniform(epsilon).and_then(|e| DiceLoss::new(*partition, e));
+                loss.map(Some).into_diagnostic()
             }
         }
     }
@@ -158,7 +175,12 @@ fn on_empty_label(verdict: Verdict) -> &'static str {
     }
 }
 
-fn to_json(args: &args::Explain, explanation: &Explanation, other: (usize, &Explanation)) -> Value {
+fn to_json(
+    args: &args::Explain,
+    explanation: &Explanation,
+    other: (usize, &Explanation),
+    curve: &Curve,
+) -> Value {
     let (other_batch, other) = other;
     json!({
         "name": args.name,
@@ -180,6 +202,7 @@ fn to_json(args: &args::Explain, explanation: &Explanation, other: (usize, &Expl
         "on_empty": word(explanation.on_empty),
         "on_missing": word(explanation.on_missing),
         "other_batch_size": { "batch_size": other_batch, "on_empty": word(other.on_empty) },
+        "over_epsilon": curve.to_json(),
     })
 }
 

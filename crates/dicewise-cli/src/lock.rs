@@ -1,17 +1,23 @@
 //! One process at a time writes to a folder.
 use std::fs::{self, File, TryLockError};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::run_error::RunError;
 use crate::stdout;
 
-/// The locked file. It stays where it is: to remove it while another process waits for it would let in two.
+/// The locked file. It goes with the lock; that of a killed process stays, and is free.
 const LOCK: &str = ".dicewise.lock";
+
+/// How often a folder is tried whose lock file is removed by the process before while we reach for it.
+const ATTEMPTS: usize = 100;
 
 /// A folder that no other process writes to. The operating system gives it back when the process ends, however it ends.
 pub(crate) struct FolderLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
+    /// The folder and those above it, as far as they did not exist, the deepest first.
+    made: Vec<PathBuf>,
 }
 
 impl FolderLock {
@@ -20,27 +26,36 @@ impl FolderLock {
     /// # Errors
     /// If the folder cannot be written to, or another process has it.
     pub(crate) fn take(folder: &Path) -> Result<Self, RunError> {
-        fs::create_dir_all(folder).map_err(RunError::io(folder))?;
         let path = folder.join(LOCK);
-        let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = open.map_err(RunError::io(&path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                // Only for the message.
-                let _ = file.take(100).read_to_string(&mut owner);
-                return Err(RunError::InUse { folder: folder.to_owned(), owner: owner.trim().to_owned() });
+        let reach = || {
+            fs::create_dir_all(folder).map_err(|error| (folder, error))?;
+            let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+            open.map_err(|error| (path.as_path(), error))
+        };
+        for attempt in 1..=ATTEMPTS {
+            let made = folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
+            let file = match reach() {
+                Ok(file) => file,
+                // The process before may have removed the folder under our hands.
+                Err((_, error))
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::AlreadyExists)
+                        && attempt < ATTEMPTS =>
+                {
+                    continue;
+                }
+                Err((place, error)) => return Err(RunError::io(place)(error)),
+            };
+            lock(&file, folder, &path)?;
+            if is_at(&file, &path).map_err(RunError::io(&path))? {
+                let mut lock = Self { file, path, made };
+                // Also tells whether the disk has room for anything at all.
+                let owner = format!("process {}\n", std::process::id());
+                let write = |file: &mut File| file.set_len(0).and_then(|()| file.write_all(owner.as_bytes()));
+                write(&mut lock.file).map_err(RunError::io(&lock.path))?;
+                return Ok(lock);
             }
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => stdout::note(
-                &format!("warning: {} cannot be locked: let no other process write there", folder.display()),
-            ),
-            Err(TryLockError::Error(error)) => return Err(RunError::io(path)(error)),
         }
-        // Also tells whether the disk has room for anything at all.
-        let owner = format!("process {}\n", std::process::id());
-        file.set_len(0).and_then(|()| file.write_all(owner.as_bytes())).map_err(RunError::io(&path))?;
-        Ok(Self { _file: file })
+        Err(RunError::InUse { folder: folder.to_owned(), owner: String::new() })
     }
 
     /// Removes what killed processes left half-written in the folder; nobody else is writing.
@@ -54,6 +69,54 @@ impl FolderLock {
         }
         Ok(())
     }
+}
+
+/// Nothing is left of a lock, nor of a folder that was made for it and is still empty.
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // While it is locked: whoever reaches for it now finds that it is not at its place any more.
+        if cfg!(unix) && is_at(&self.file, &self.path).unwrap_or(false) && fs::remove_file(&self.path).is_ok()
+        {
+            // Up to the first that holds something.
+            let _ = self.made.iter().try_for_each(fs::remove_dir);
+        }
+    }
+}
+
+/// Takes the file, unless another process has it.
+fn lock(file: &File, folder: &Path, path: &Path) -> Result<(), RunError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            // Only for the message.
+            let _ = file.take(100).read_to_string(&mut owner);
+            Err(RunError::InUse { folder: folder.to_owned(), owner: owner.trim().to_owned() })
+        }
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+            let folder = folder.display();
+            stdout::note(&format!("warning: {folder} cannot be locked: let no other process write there"));
+            Ok(())
+        }
+        Err(TryLockError::Error(error)) => Err(RunError::io(path)(error)),
+    }
+}
+
+/// Whether the file is still what the path names. If not, the process before has removed it, and its lock is no one's.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    match (file.metadata()?, fs::metadata(path)) {
+        (open, Ok(named)) => Ok((open.dev(), open.ino()) == (named.dev(), named.ino())),
+        (_, Err(error)) if error.kind() == ErrorKind::NotFound => Ok(false),
+        (_, Err(error)) => Err(error),
+    }
+}
+
+/// Files have no identity here that the standard library knows, so lock files are not removed.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// Whether a folder has anything in it, besides a lock.
@@ -71,6 +134,9 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, RunError> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(unix)]
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -86,6 +152,56 @@ mod tests {
         drop(lock);
         FolderLock::take(&out).unwrap();
         assert!(!holds_files(&out).unwrap());
+    }
+
+    /// Whoever waits for a lock file that is removed meanwhile must not take it for the folder's.
+    #[cfg(unix)]
+    #[test]
+    fn processes_that_come_and_go_are_never_in_a_folder_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("a/b");
+        let (inside, taken) = (AtomicBool::new(false), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        match FolderLock::take(&out) {
+                            Ok(lock) => {
+                                assert!(!inside.swap(true, Ordering::SeqCst), "two have the folder");
+                                taken.fetch_add(1, Ordering::SeqCst);
+                                std::thread::yield_now();
+                                inside.store(false, Ordering::SeqCst);
+                                drop(lock);
+                            }
+                            Err(RunError::InUse { .. }) => {}
+                            Err(error) => panic!("{error}"),
+                        }
+                    }
+                });
+            }
+        });
+        assert!(taken.into_inner() > 0);
+        assert!(!out.join(LOCK).exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_was_made_for_nothing_is_gone_with_the_lock_and_any_other_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = folder.path().join("a/b/c");
+        drop(FolderLock::take(&made).unwrap());
+        assert!(!folder.path().join("a").exists());
+
+        // Empty, but somebody else's.
+        fs::create_dir_all(&made).unwrap();
+        drop(FolderLock::take(&made).unwrap());
+        assert_eq!(fs::read_dir(&made).unwrap().count(), 0);
+
+        let used = made.join("d/e");
+        let lock = FolderLock::take(&used).unwrap();
+        fs::write(used.join("cases.csv"), "x").unwrap();
+        drop(lock);
+        assert_eq!(entries(&used).unwrap(), [used.join("cases.csv")]);
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod score;
 mod source;
 mod stdout;
 mod table;
+mod terminal;
 mod train;
 
 use std::process::ExitCode;

@@ -46,6 +46,8 @@ impl Metrics {
             learning_rate: step.learning_rate,
             loss: step.loss,
             validation_loss: or_nan(step.validation_loss),
+            loss_empty: or_nan(lesson.loss_empty),
+            loss_present: or_nan(lesson.loss_present),
             push_empty: or_nan(lesson.push_empty),
             push_present: or_nan(lesson.push_present),
             pull_present: or_nan(lesson.pull_present),
@@ -95,7 +97,7 @@ mod tests {
     fn rows_of_lost_work_and_half_rows_go_and_the_others_stay() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
-        let three = format!("{}1,0.5,1,,,,,,\n2,0.5,2,,,,,,\n3,0.5,3,,,,,,\n", header());
+        let three = format!("{}1,0.5,1,,,,,,,,\n2,0.5,2,,,,,,,,\n3,0.5,3,,,,,,,,\n", header());
         let upto = |rows: usize| three.split_inclusive('\n').take(1 + rows).collect::<String>();
         for (before, iteration, left) in [
             ("", 0, 0),
@@ -105,14 +107,14 @@ mod tests {
             (three.as_str(), 2, 2),
             (three.as_str(), 3, 3),
             (three.as_str(), 9, 3),
-            // Cut in "3,0.5,3,,,,,,": what is left of a row may look like a row.
+            // Cut in "3,0.5,3,,,,,,,,": what is left of a row may look like a row.
             (&three[..three.len() - 1], 3, 2),
-            (&three[..three.len() - 7], 3, 2),
+            (&three[..three.len() - 9], 3, 2),
         ] {
             std::fs::write(&path, before).unwrap();
             let mut metrics = Metrics::open(path.clone(), iteration).unwrap();
             metrics.write(&step(left + 1, 7.0)).unwrap();
-            let expected = format!("{}{},0.5,7,,,,,,\n", upto(left), left + 1);
+            let expected = format!("{}{},0.5,7,,,,,,,,\n", upto(left), left + 1);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), expected, "{before:?}, {iteration}");
             metrics.close().unwrap();
         }
@@ -124,6 +126,6 @@ mod tests {
         let path = folder.path().join("metrics.csv");
         let mut metrics = Metrics::open(path.clone(), 0).unwrap();
         metrics.write(&step(1, 0.25)).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}1,0.5,0.25,,,,,,\n", header()));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}1,0.5,0.25,,,,,,,,\n", header()));
     }
 }

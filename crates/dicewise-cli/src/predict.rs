@@ -14,7 +14,9 @@ use dicewise_train::checkpoint;
 
 use crate::args;
 use crate::cases::preprocessing;
-use crate::cell::{CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST, CHECKPOINT_PREVIOUS, CONFIG};
+use crate::cell::{
+    CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST, CHECKPOINT_PREVIOUS, CONFIG, CellObserver,
+};
 use crate::network;
 use crate::prepared_case::Centres;
 use crate::progress::Display;
@@ -32,14 +34,14 @@ pub(crate) fn run(args: &args::Predict, stop: &AtomicBool) -> Result<ExitCode, R
 
     let preprocessing = preprocessing(&config.preprocessing, &config.target);
     let mut unet = None;
-    let display = Display::new(images.len());
-    for (case, files) in images {
+    let display = Display::new("cases", images.iter().map(|(case, _)| (case.clone(), 1.0)));
+    for (place, (case, files)) in images.into_iter().enumerate() {
         if stop.load(Ordering::Relaxed) {
             display.close();
             stdout::note(&format!("interrupted; what is predicted is in {}", args.out.display()));
             return Ok(ExitCode::from(INTERRUPTED));
         }
-        let bar = display.cell(&case);
+        display.begin(place).started(0, 1);
         let mut channels: Vec<Image> = Vec::new();
         for file in &files {
             channels.extend(nifti::read_channels(file)?);
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &args::Predict, stop: &AtomicBool) -> Result<ExitCode, R
                 nifti::write(folder.join(format!("{case}_{}.nii.gz", label.name)), map)?;
             }
         }
-        display.cell_done(&bar, "predicted");
+        display.done(place, "predicted");
     }
     display.close();
     let what = match config.target.activation {

@@ -1,17 +1,16 @@
 //! `dicewise run`: every cell of an experiment, then its tables.
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
-use dicewise_experiment::{CellConfig, Experiment, Grid, Overrides};
+use dicewise_experiment::{CellConfig, Duration, Experiment, Grid, Overrides};
 use dicewise_report::{
-    CaseScore, ReportOptions, Table1, Table1Options, TerminalStyle, colour_wanted, roc_table,
-    write_atomically, write_cases, write_report, write_roc,
+    CaseScore, ReportOptions, Table1, Table1Options, TerminalStyle, roc_table, write_atomically, write_cases,
+    write_report, write_roc,
 };
 
 use crate::args;
@@ -26,6 +25,7 @@ use crate::progress::Display;
 use crate::record::Record;
 use crate::run_error::{CellFailure, RunError};
 use crate::stdout;
+use crate::terminal::Reader;
 
 /// Exit code after Ctrl-C, once everything is saved.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -48,8 +48,8 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     check_groups(&experiment, &cases)?;
 
     let (started, began) = (Instant::now(), SystemTime::now());
-    let display = Display::new(configs.len());
-    display.line(&format!(
+    let display = Display::new("cells", configs.iter().map(|c| (c.cell.folder_name(), work(c))));
+    stdout::note(&format!(
         "{}: {} cells on {} cases, writing to {}",
         experiment.name,
         configs.len(),
@@ -60,9 +60,10 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     let failures = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     let work = || {
-        while let Some(config) = configs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let name = config.cell.folder_name();
-            let mut bar = display.cell(&name);
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(config) = configs.get(place) else { return };
+            let mut working = display.begin(place);
             let folder = cell::folder(&out, config);
             let done = cases::split(config, &cases).and_then(|split| {
                 let lock = FolderLock::take(&folder)?;
@@ -75,19 +76,19 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
                     device: &device,
                     resume: args.resume,
                 };
-                run.run(&mut bar, stop)
+                run.run(&mut working, stop)
             });
             match done {
                 Ok(Some(rows)) => {
-                    display.cell_done(&bar, &summary(&rows));
+                    display.done(place, &summary(&rows));
                     scores.lock().expect("no worker panics while it holds the scores").extend(rows);
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    display.cell_done(&bar, "failed");
+                    display.failed(place, &error.to_string());
                     // The other workers save and stop, unless it is this one training that went wrong.
                     let alone = error.is_of_one_training();
-                    let failure = CellFailure { cell: format!("{name}/fold_{}", config.cell.fold), error };
+                    let failure = CellFailure { cell: config.cell.folder_name(), error };
                     failures.lock().expect("no worker panics while it holds the failures").push(failure);
                     if !alone {
                         stop.store(true, Ordering::Relaxed);
@@ -126,17 +127,20 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
         Record { experiment: &experiment, text: &text, configs: &configs, cases: &cases, scores: &scores };
     record.write(&out, began, started.elapsed())?;
     let report = write_report(&out, ReportOptions::default())?;
-    let terminal = std::io::stdout().is_terminal();
-    let width = terminal.then(|| usize::from(console_width()));
-    let table = table.to_terminal(TerminalStyle { colour: colour_wanted(terminal), width });
+    let reader = Reader::of_stdout();
+    let table = table.to_terminal(TerminalStyle { colour: reader.has_colour(), width: reader.width });
     let (cells, elapsed) = (configs.len(), started.elapsed());
     stdout::write(&format!("\n{table}\n{cells} cells in {elapsed:.0?}; report in {}\n", report.display()))
         .map_err(RunError::Stdout)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn console_width() -> u16 {
-    console::Term::stdout().size().1
+/// How much work a cell is, in a unit that all cells of an experiment share: images that are trained on, or epochs.
+pub(crate) fn work(config: &CellConfig) -> f64 {
+    match config.training.duration {
+        Duration::Iterations(iterations) => (iterations * config.cell.batch_size) as f64,
+        Duration::Epochs(epochs) => epochs as f64,
+    }
 }
 
 /// The folder to write to, taken: empty, or to be gone on with.

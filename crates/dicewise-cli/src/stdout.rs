@@ -1,7 +1,19 @@
 //! Results go to standard output, all else to standard error.
 use std::io::{self, Write};
+use std::sync::Mutex;
 
+use indicatif::ProgressBar;
 use miette::IntoDiagnostic;
+
+/// What moves at the bottom of the terminal; lines on standard error go above it.
+static MOVING: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+/// Sets or takes away what moves at the bottom of the terminal.
+pub(crate) fn set_moving(bar: Option<ProgressBar>) {
+    if let Ok(mut moving) = MOVING.lock() {
+        *moving = bar;
+    }
+}
 
 /// Prints a result. A reader that has seen enough (`| head`) is no error.
 pub(crate) fn print(text: &str) -> miette::Result<()> {
@@ -25,5 +37,10 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> miette::Result<()> {
 
 /// A line on standard error. That nobody listens any more, a closed terminal for example, must not end a training.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    match MOVING.lock().ok().and_then(|moving| moving.clone()) {
+        Some(bar) => bar.println(text),
+        None => {
+            let _ = writeln!(io::stderr(), "{text}");
+        }
+    }
 }

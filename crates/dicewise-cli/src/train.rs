@@ -29,20 +29,20 @@ pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, Run
     let lock = output_folder(&args.out, args.resume)?;
     let cases = cases::load(&config, &args.out)?;
     let split = cases::split(&config, &cases)?;
-    let display = Display::new(1);
-    display.line(&format!(
+    let display = Display::new("cells", [(config.cell.setting.name.clone(), 1.0)]);
+    stdout::note(&format!(
         "training on {} cases, {} held out, writing to {}",
         split.train.len(),
         split.test.len(),
         args.out.display()
     ));
     if ignores_empty_patches(&config) {
-        display.line(
+        stdout::note(
             "note: many patches do not show every structure, and this loss learns nothing from the empty maps there: \
              it may find structures everywhere; BI with a batch of 2 or more, or I_eps, learns where there are none",
         );
     }
-    let mut bar = display.cell(&config.cell.setting.name);
+    let mut working = display.begin(0);
     let cell = CellRun {
         config: &config,
         folder: &args.out,
@@ -52,9 +52,11 @@ pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, Run
         device: &device,
         resume: args.resume,
     };
-    let scores = cell.run(&mut bar, stop)?;
+    let scores = cell.run(&mut working, stop)?;
     let outcome = scores.as_deref().map(summary);
-    display.cell_done(&bar, outcome.as_deref().unwrap_or("interrupted"));
+    if let Some(outcome) = &outcome {
+        display.done(0, outcome);
+    }
     display.close();
     match outcome {
         Some(dsc) => {

@@ -3,21 +3,8 @@
 use burn::backend::Dispatch;
 use burn::tensor::Tensor;
 
-use crate::has_kernels;
 use crate::ops::NetworkOps;
-
-/// The constants of one step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Adam {
-    /// Share of the old first and second moment that is kept.
-    pub betas: [f64; 2],
-    /// Learning rate, times the correction for moments that started from zero.
-    pub rate: f64,
-    /// Added to √v.
-    pub epsilon: f64,
-    /// Multiple of the weights that is added to the gradient: the derivative of an L2 penalty.
-    pub decay: f64,
-}
+use crate::{Adam, has_kernels};
 
 /// The two running moments, `[N]` each.
 #[derive(Clone, Debug)]

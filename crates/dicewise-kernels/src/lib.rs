@@ -33,7 +33,8 @@ mod primitive;
 use burn::backend::{Dispatch, DispatchTensorKind};
 use burn::tensor::{DType, Tensor};
 
-pub use adam::{Adam, Moments, adam_step};
+pub use adam::{Moments, adam_step};
+pub use cpu::Adam;
 pub use memory::keep_freed_memory;
 
 use cpu::Over;

@@ -4,6 +4,7 @@ use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData, module};
 
 use crate::Norm;
+use crate::cpu::linear_taps;
 
 pub(crate) fn conv3d(
     x: Tensor<5>,
@@ -99,11 +100,4 @@ fn interpolate_axis(x: Tensor<5>, axis: usize, factor: usize) -> Tensor<5> {
     let [a, b, c, d, _] = rows.dims();
     let rows = rows.reshape([a * b * c * d, size]).matmul(matrix.transpose());
     rows.reshape([a, b, c, d, size * factor]).swap_dims(axis, 4)
-}
-
-/// The two voxels between which output voxel `j` lies, and the weight of the second.
-pub(crate) fn linear_taps(j: usize, size: usize, factor: usize) -> (usize, usize, f32) {
-    let position = ((j as f32 + 0.5) / factor as f32 - 0.5).max(0.0);
-    let low = (position as usize).min(size - 1);
-    (low, (low + 1).min(size - 1), position - low as f32)
 }

@@ -62,6 +62,6 @@ pub use run_record::{
 };
 pub use shown::representative_cases;
 pub use table1::{Comparison, Table1, Table1Options, Table1Row};
-pub use table1_text::{TerminalStyle, colour_wanted};
+pub use table1_text::{TerminalStyle, colour_wanted, wrapped};
 pub use tensorboard::EventFile;
 pub use training_log::{LogRow, METRICS_HEADER, read_metrics};

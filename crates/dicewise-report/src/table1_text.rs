@@ -73,10 +73,30 @@ impl Table1 {
             }
         }
         for line in self.legend() {
-            let _ = writeln!(text, "{line}");
+            for piece in wrapped(&line, style.width.unwrap_or(usize::MAX)) {
+                let _ = writeln!(text, "{piece}");
+            }
         }
         text
     }
+}
+
+/// A text in lines of at most so many letters, broken between words; a longer word has a line of its own.
+pub fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.len() - 1;
+        let line = &mut lines[last];
+        if line.is_empty() {
+            line.push_str(word);
+        } else if self::width(line) + 1 + self::width(word) <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
 }
 
 impl<'a> Layout<'a> {
@@ -199,6 +219,15 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_not_within() {
+        assert_eq!(wrapped("one two three", 8), ["one two", "three"]);
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("one unbreakable", 6), ["one", "unbreakable"]);
+        // Letters, not bytes.
+        assert_eq!(wrapped("ΔV ΔV", 5), ["ΔV ΔV"]);
+    }
 
     #[test]
     fn no_color_and_dumb_terminals_turn_colour_off() {

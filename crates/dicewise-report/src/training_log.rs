@@ -6,7 +6,8 @@ use crate::ReportError;
 
 /// What one iteration of a training tells.
 ///
-/// Derivatives are of the loss with respect to the prediction, means over the foreground maps of the batch; a map is
+/// Losses of maps are before class weights and the focal exponent; derivatives are of the whole loss with respect to the
+/// prediction. Both are means over the foreground maps of the batch; a map is
 /// empty if the training sees no ground truth in it. Values are NaN where the batch had no such map.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogRow {
@@ -18,6 +19,10 @@ pub struct LogRow {
     pub loss: f64,
     /// Loss on the validation cases.
     pub validation_loss: f64,
+    /// 1 − D_φ of empty maps, φ being the subset that a map is in.
+    pub loss_empty: f64,
+    /// 1 − D_φ of maps with an object.
+    pub loss_present: f64,
     /// ∂L/∂p on empty maps.
     pub push_empty: f64,
     /// ∂L/∂p on maps with an object, where y = 0.
@@ -31,11 +36,13 @@ pub struct LogRow {
 }
 
 /// The columns of `metrics.csv`, in order.
-pub const METRICS_HEADER: [&str; 9] = [
+pub const METRICS_HEADER: [&str; 11] = [
     "iteration",
     "learning_rate",
     "loss",
     "validation_loss",
+    "loss_empty",
+    "loss_present",
     "push_empty",
     "push_present",
     "pull_present",
@@ -50,6 +57,8 @@ impl LogRow {
             learning_rate: field("learning_rate"),
             loss: field("loss"),
             validation_loss: field("validation_loss"),
+            loss_empty: field("loss_empty"),
+            loss_present: field("loss_present"),
             push_empty: field("push_empty"),
             push_present: field("push_present"),
             pull_present: field("pull_present"),
@@ -58,12 +67,14 @@ impl LogRow {
         }
     }
 
-    pub(crate) fn fields(&self) -> [f64; 9] {
+    pub(crate) fn fields(&self) -> [f64; 11] {
         [
             self.iteration,
             self.learning_rate,
             self.loss,
             self.validation_loss,
+            self.loss_empty,
+            self.loss_present,
             self.push_empty,
             self.push_present,
             self.pull_present,

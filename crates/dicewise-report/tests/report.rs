@@ -68,6 +68,8 @@ fn write_training(folder: &Path, shown: &[ShownCase]) {
         learning_rate: 1e-3,
         loss: 1.0 / f64::from(iteration),
         validation_loss: f64::NAN,
+        loss_empty: 1.0,
+        loss_present: 0.5,
         push_empty: 1e-9,
         push_present: 1e-5,
         pull_present: 1e-4,
@@ -109,6 +111,7 @@ fn every_figure_is_there_as_svg_png_and_csv() {
         "volume_difference_whole",
         "roc_whole",
         "training_loss",
+        "training_map_loss",
         "training_gradient",
         "partitions",
     ] {

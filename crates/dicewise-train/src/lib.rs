@@ -28,3 +28,8 @@ pub use predict::{Channels, OutputActivation, predict};
 pub use schedule::{Schedule, ScheduleState};
 pub use trainer::{Observer, Outcome, Sample, SampleSource, Step, Trainer, TrainingConfig};
 pub use unet::{Activation, Normalisation, UNet, UNetConfig};
+
+/// The code of the Burn guide runs as a test of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/burn.md")]
+struct BurnGuide;

@@ -28,14 +28,12 @@ pub const QUANTITIES: [&str; 8] = [
     "missing_is_background",
 ];
 
-/// Presets by the place in this list, for [`dicewise_explain_preset`].
-pub const PRESETS: [Preset; 14] = Preset::ALL;
-
 /// One [`QUANTITIES`] of the loss with partition `partition` (0 I, 1 CI, 2 BI, 3 BCI).
 ///
 /// Missing labels are taken as empty (`missing` = 0), treated by leaf (1) or marginal Dice (2) where declared, or by
-/// leaf (3) or marginal Dice (4) wherever a label is empty. The background class is left out if `foreground` is not 0. The scenario is [`Scenario`]'s: `inside` and `outside` are
-/// the probabilities predicted on an object of `object` voxels and elsewhere.
+/// leaf (3) or marginal Dice (4) wherever a label is empty. The background class is left out if `foreground` is not 0.
+/// The scenario is [`Scenario`]'s: `inside` and `outside` are the probabilities predicted on an object of `object`
+/// voxels and elsewhere.
 #[allow(clippy::too_many_arguments)] // Numbers are all that can be handed over.
 #[unsafe(no_mangle)]
 pub extern "C" fn dicewise_explain(
@@ -71,7 +69,7 @@ pub extern "C" fn dicewise_explain(
     explained().map_or(f64::NAN, |explanation| pick(&explanation, quantity))
 }
 
-/// One [`QUANTITIES`] of a loss as another package ships it, one of [`PRESETS`], generalized Dice included.
+/// One [`QUANTITIES`] of a loss as another package ships it, by its place in [`Preset::ALL`], generalized Dice included.
 #[allow(clippy::too_many_arguments)]
 #[unsafe(no_mangle)]
 pub extern "C" fn dicewise_explain_preset(
@@ -84,7 +82,7 @@ pub extern "C" fn dicewise_explain_preset(
     inside: f64,
     outside: f64,
 ) -> f64 {
-    let Some(preset) = PRESETS.get(preset as usize) else { return f64::NAN };
+    let Some(preset) = Preset::ALL.get(preset as usize) else { return f64::NAN };
     scenario(batch, classes, voxels, object, inside, outside)
         .and_then(|scenario| preset.explain(&scenario))
         .map_or(f64::NAN, |explanation| pick(&explanation, quantity))

@@ -1,6 +1,7 @@
 //! The WebAssembly file that reports embed says what this source says: a file left behind by a change to the loss
 //! fails here, and `cargo xtask wasm` makes a new one.
 
+use dicewise::explain::Preset;
 use dicewise_web::*;
 use wasmi::{Engine, Instance, Linker, Module, Store, Val as Value};
 
@@ -103,10 +104,10 @@ fn every_partition_epsilon_and_treatment_is_the_same() {
 #[test]
 fn every_preset_is_the_same() {
     let mut browser = Browser::new();
-    for preset in 0..PRESETS.len() as u32 + 1 {
+    for preset in 0..Preset::ALL.len() as u32 + 1 {
         for quantity in 0..QUANTITIES.len() as u32 {
             let expected = dicewise_explain_preset(quantity, preset, 2, 3, 4096.0, 400.0, 0.3, 0.2);
-            assert_eq!(expected.is_nan(), preset as usize == PRESETS.len());
+            assert_eq!(expected.is_nan(), preset as usize == Preset::ALL.len());
             let arguments = [quantity, preset, 2, 3].map(int).into_iter();
             let arguments: Vec<Value> = arguments.chain([4096.0, 400.0, 0.3, 0.2].map(float)).collect();
             assert_same(

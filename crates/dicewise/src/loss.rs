@@ -44,6 +44,15 @@ impl DiceLoss {
         })
     }
 
+    /// The same loss with another ε.
+    ///
+    /// # Errors
+    /// As [`DiceLoss::new`].
+    pub fn with_epsilon(self, epsilon: Epsilon) -> Result<Self, DiceError> {
+        let Self { epsilon, .. } = Self::new(self.partition, epsilon)?;
+        Ok(Self { epsilon, ..self })
+    }
+
     /// Sets the class weights.
     ///
     /// # Errors

@@ -39,6 +39,8 @@ pub struct DiceTerms {
     pub row: Vec<usize>,
     /// D_φ of each subset, `[|Φ|]`; `None` where missing labels left nothing.
     pub dice: Vec<Option<f64>>,
+    /// The subset that each map adds to, `[B, C]`; `None` for a map that leaf treatment or a weight of 0 leaves out.
+    pub subset: Vec<Option<usize>>,
 }
 
 impl DiceTerms {
@@ -51,6 +53,15 @@ impl DiceTerms {
         assert!(c < self.classes, "class {c} of {}", self.classes);
         let map = b * self.classes + c;
         self.a[map] - self.b[map] * y
+    }
+
+    /// 1 − D_φ of the subset that map `(b, c)` adds to; `None` for a map that adds to none.
+    ///
+    /// # Panics
+    /// If `b` or `c` is out of range.
+    pub fn map_loss(&self, b: usize, c: usize) -> Option<f64> {
+        assert!(c < self.classes, "class {c} of {}", self.classes);
+        Some(1.0 - self.dice[self.subset[b * self.classes + c]?]?)
     }
 
     /// Whether every map has its own y in its derivative: true except for missing labels under marginal
@@ -125,8 +136,9 @@ impl DiceTerms {
             a: self.a[maps.clone()].to_vec(),
             b: self.b[maps.clone()].to_vec(),
             c: self.c[maps.clone()].to_vec(),
-            row: self.row[maps].to_vec(),
+            row: self.row[maps.clone()].to_vec(),
             dice: self.dice.clone(),
+            subset: self.subset[maps].to_vec(),
         })
     }
 }
@@ -221,6 +233,7 @@ impl DiceLoss {
             c: of_map(|phi| phi.c),
             row,
             dice: subsets.iter().map(|phi| phi.dice).collect(),
+            subset,
         })
     }
 

@@ -1,10 +1,15 @@
 //! Input that no loss should be given, and input that is legal and extreme: every one for every type of element, for every
-//! Φ. Bad input is an error that says where; whatever is legal has a loss in [0, 1] and a finite gradient.
+//! Φ. Bad input is an error that says where; whatever is legal has a loss in [0, 1] and a finite gradient, in `f16` and
+//! `bf16` as far as the type can hold it.
 //!
 //! A type is added with one line at the end.
 
-use dicewise::{ClassWeights, DiceError, DiceLoss, Epsilon, Partition, Presence, Shape, Target};
+use dicewise::{
+    Activation, ClassWeights, DiceError, DiceLoss, Epsilon, Partition, Presence, SegmentationLoss, Shape,
+    Target,
+};
 use dicewise_oracle::{Phi, Problem};
+use half::{bf16, f16};
 
 const PARTITIONS: [(Partition, Phi); 4] = [
     (Partition::ImageWise, Phi::I),
@@ -40,8 +45,22 @@ fn one_hot() -> Vec<f64> {
     dicewise_oracle::one_hot(BATCH, CLASSES, &labels().into_iter().map(usize::from).collect::<Vec<_>>())
 }
 
+/// The largest |∂L/∂p| that Eq. 4 allows, 2/(|Φ|(U + ε)), of the subset with the fewest voxels in it.
+fn steepest(partition: Partition, epsilon: f64, shape: Shape, p: &[f64], y: &[f64]) -> f64 {
+    let mut unions = vec![0.0; partition.subsets(shape.batch(), shape.classes())];
+    for (map, (p, y)) in p.chunks(shape.voxels()).zip(y.chunks(shape.voxels())).enumerate() {
+        let subset = partition.subset(map / shape.classes(), map % shape.classes(), shape.classes());
+        unions[subset] += p.iter().chain(y).sum::<f64>();
+    }
+    let smallest = unions.iter().fold(f64::INFINITY, |smallest, &union| smallest.min(union));
+    2.0 / (unions.len() as f64 * (smallest + epsilon))
+}
+
 macro_rules! adversarial {
-    ($name:ident: $t:ty, from $from:expr, back $back:expr, loss within $tolerance:expr, gradient within $slope:expr) => {
+    (
+        $name:ident: $t:ty, from $from:expr, back $back:expr, smallest $smallest:expr, infinite above $largest:expr,
+        loss within $tolerance:expr, gradient within $slope:expr
+    ) => {
         mod $name {
             use super::*;
 
@@ -146,8 +165,7 @@ macro_rules! adversarial {
             #[test]
             fn whatever_is_legal_has_a_loss_of_0_to_1_and_a_finite_gradient() {
                 let shape = Shape::new(2, 2, 300).unwrap();
-                let smallest = back(of(f64::MIN_POSITIVE)).max(1e-45);
-                let maps = |k: usize| [0.0, 1.0, 0.5, smallest, noise(k)];
+                let maps = |k: usize| [0.0, 1.0, 0.5, $smallest, noise(k)];
                 for (partition, _) in PARTITIONS {
                     for epsilon in [0.0, 1e-300, 1e-7, 1.0, 1e9] {
                         for (i, j) in (0..5).flat_map(|i| (0..5).map(move |j| (i, j))) {
@@ -160,10 +178,11 @@ macro_rules! adversarial {
                             let (value, gradient) = run(partition, epsilon, &p, &target).unwrap();
                             let case = format!("{partition:?}, ε {epsilon}, p {i}, y {j}");
                             assert!((0.0..=1.0).contains(&value), "{case}: {value}");
-                            assert!(
-                                gradient.iter().all(|g| g.is_finite()),
-                                "{case}: a gradient is not finite"
-                            );
+                            let exact: Vec<f64> = p.iter().map(|&v| back(v)).collect();
+                            // What a gradient scaler looks for; a type of 32 bits and more holds the largest instead.
+                            let beyond = steepest(partition, epsilon, shape, &exact, &y) > $largest;
+                            let allowed = |g: &f64| g.is_finite() || beyond && g.is_infinite();
+                            assert!(gradient.iter().all(allowed), "{case}: a gradient is not finite");
                         }
                     }
                 }
@@ -200,10 +219,45 @@ macro_rules! adversarial {
                         );
                         for (k, (found, expected)) in gradient.iter().zip(problem.gradient()).enumerate() {
                             let error = (found - expected).abs();
+                            // The second term: where the type has no more digits.
                             assert!(
-                                error <= $slope * expected.abs(),
+                                error <= $slope * expected.abs() + 0.51 * $smallest,
                                 "{partition:?} at {k}: {found}, {expected}"
                             );
+                        }
+                    }
+                }
+            }
+
+            #[test]
+            fn logits_that_are_not_finite_are_named_and_large_ones_are_fine() {
+                let labels = labels();
+                let target = Target::labels(shape(), &labels).unwrap();
+                for activation in [Activation::Softmax, Activation::Sigmoid] {
+                    let loss = SegmentationLoss::new(loss(Partition::ImageWise, 1e-7), activation).unwrap();
+                    let loss = loss.with_cross_entropy(1.0).unwrap();
+                    let logit = |k: usize| of(if k % 2 == 0 { 6e4 } else { -6e4 });
+                    let mut x: Vec<$t> = (0..BATCH * CLASSES * VOXELS).map(logit).collect();
+                    let mut gradient = vec![of(f64::NAN); x.len()];
+                    let terms = loss.terms(&loss.sums(&x, &target, None).unwrap(), None).unwrap();
+                    loss.write_gradient(&terms, &x, &target, 1.0, &mut gradient).unwrap();
+                    assert!(terms.loss.is_finite() && (0.0..=1.0).contains(&terms.dice.loss));
+                    assert!(gradient.iter().all(|&g| back(g).is_finite()), "{activation}");
+                    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                        for place in PLACES {
+                            let at = (CLASSES + 2) * VOXELS + place;
+                            let sound = std::mem::replace(&mut x[at], of(value));
+                            let of_sums = loss.sums(&x, &target, None).unwrap_err();
+                            let of_gradient = loss.write_gradient(&terms, &x, &target, 1.0, &mut gradient);
+                            for error in [of_sums, of_gradient.unwrap_err()] {
+                                match error {
+                                    DiceError::PredictionNotFinite { batch: 1, class: 2, voxel, .. } => {
+                                        assert_eq!(voxel, place);
+                                    }
+                                    other => panic!("{activation}, {value} at {place}: {other}"),
+                                }
+                            }
+                            x[at] = sound;
                         }
                     }
                 }
@@ -281,5 +335,20 @@ fn parameters_that_are_none_are_refused() {
     }
 }
 
-adversarial!(double: f64, from |v: f64| v, back |v: f64| v, loss within 1e-12, gradient within 1e-9);
-adversarial!(single: f32, from |v: f64| v as f32, back f64::from, loss within 1e-6, gradient within 1e-5);
+adversarial!(
+    double: f64, from |v: f64| v, back |v: f64| v, smallest f64::MIN_POSITIVE, infinite above f64::INFINITY,
+    loss within 1e-12, gradient within 1e-9
+);
+adversarial!(
+    single: f32, from |v: f64| v as f32, back f64::from, smallest 1.5e-45, infinite above f64::INFINITY,
+    loss within 1e-6, gradient within 1e-5
+);
+// Half a unit in the last of 11 and of 8 binary digits.
+adversarial!(
+    half_precision: f16, from f16::from_f64, back f16::to_f64, smallest 6e-8, infinite above 65_504.0,
+    loss within 1e-6, gradient within 4.9e-4
+);
+adversarial!(
+    brain_float: bf16, from bf16::from_f64, back bf16::to_f64, smallest 9.2e-41, infinite above 3.3e38,
+    loss within 1e-6, gradient within 3.95e-3
+);

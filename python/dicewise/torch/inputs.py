@@ -16,6 +16,8 @@ def check_prediction(prediction: torch.Tensor) -> None:
         raise TypeError(f"prediction is of type {prediction.dtype}: it must be float32, float64, float16 or bfloat16")
     if prediction.ndim < 3:
         raise ValueError(f"prediction has shape {list(prediction.shape)}: it must be [B, C, ...] with voxels")
+    if prediction.numel() == 0:
+        raise ValueError(f"prediction has shape {list(prediction.shape)}: every dimension must be at least 1")
     if prediction.layout != torch.strided:
         raise TypeError(f"prediction is {prediction.layout}: it must be dense, use prediction.to_dense()")
 

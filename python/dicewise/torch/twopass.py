@@ -88,11 +88,11 @@ def sums(prediction, target, mask, groups, settings: Settings) -> torch.Tensor:
             owners.append(block.sample)
             parts.append(_block_sums(block, groups[block.sample].tolist(), settings, wide))
     host = torch.stack(parts).to("cpu", torch.float64)
-    rows, lowest, highest = host[:, :8], host[:, 8].amin(), host[:, 9].amax()
+    rows, lowest, highest, largest = host[:, :8], host[:, 8].amin(), host[:, 9].amax(), host[:, 10].amax()
     total = torch.zeros(8, batch, classes, dtype=torch.float64)
     for sample, part in zip(owners, rows, strict=True):
         total[:, sample] += part
-    _check(prediction, target, total, lowest.item(), highest.item())
+    _check(prediction, target, total, lowest.item(), highest.item(), largest.item())
     if settings.activation == "softmax":
         # The cross-entropy is one of a sample, not of its maps; it is kept with class 0.
         total[CROSS_ENTROPY, :, 0] = total[CROSS_ENTROPY].sum(-1)
@@ -116,7 +116,7 @@ def sizes(prediction, target, mask, settings: Settings) -> torch.Tensor:
 
 
 def _block_sums(block: _Block, group: list[int], settings: Settings, wide: torch.dtype) -> torch.Tensor:
-    """The rows above of one block, then the lowest and the highest of what must be a probability: [10, C]."""
+    """The rows above of one block, the lowest and the highest of what must be a probability, and the largest input."""
     x, counts = block.x, block.counts
     p, y = _activate(x, settings.activation), block.truth()
     if counts is not None:
@@ -132,7 +132,9 @@ def _block_sums(block: _Block, group: list[int], settings: Settings, wide: torch
     voxels = x.new_full((x.shape[0],), x.shape[1], dtype=wide) if counts is None else counts.sum().expand(x.shape[0])
     rows = [v.sum(-1, dtype=wide) for v in (p * y, y, p, p * y[0], y * y, p * p, entropy)]
     low, high = torch.minimum(p, y).amin(-1), torch.maximum(p, y).amax(-1)
-    return torch.stack([*rows, voxels.to(wide), low.to(wide), high.to(wide)])
+    # An infinite logit has a probability.
+    largest = torch.linalg.vector_norm(x, ord=torch.inf, dim=-1)
+    return torch.stack([*rows, voxels.to(wide), low.to(wide), high.to(wide), largest.to(wide)])
 
 
 def _merged_log_softmax(x: torch.Tensor, group: list[int]) -> torch.Tensor:
@@ -145,8 +147,10 @@ def _merged_log_softmax(x: torch.Tensor, group: list[int]) -> torch.Tensor:
     return log_p
 
 
-def _check(prediction, target, total, lowest, highest) -> None:
+def _check(prediction, target, total, lowest, highest, largest) -> None:
     """Without another pass: NaN and infinity show in the extremes, labels that are no class in the counts."""
+    if not largest < torch.inf:
+        raise ValueError(f"prediction is {largest} somewhere, or −{largest}: it must be finite; look into the network")
     if not (lowest >= -1e-4 and highest <= 1 + 1e-4):
         value = lowest if not lowest >= -1e-4 else highest
         raise ValueError(
@@ -172,7 +176,10 @@ def gradient(prediction, target, mask, coefficients, scale, settings: Settings) 
     wide = torch.float64 if prediction.dtype == torch.float64 else torch.float32
     device = prediction.device
     indices = coefficients[[ROW, GROUP]].to(device, torch.long)
-    factors = coefficients[[A, B, C, CE]].to(device, wide) * scale.to(device, wide)
+    # As in the fused kernels, what is too large for the type becomes the largest: ∞ · 0 would be NaN.
+    most = torch.finfo(wide).max
+    factors = coefficients[[A, B, C, CE]].clamp(-most, most).to(device, wide) * scale.to(device, wide)
+    factors = factors.clamp(-most, most)
     with torch.autocast(device.type, enabled=False):
         for block in _blocks(prediction, target, mask, settings):
             a, b, c, ce = factors[:, block.sample, :, None]

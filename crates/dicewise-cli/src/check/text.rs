@@ -6,33 +6,35 @@ use dicewise_data::check::{CaseSummary, LabelSize, Severity};
 
 use super::label_size::{LabelSizes, Spread};
 use super::recommendation::Recommendation;
-use super::{Finding, Findings};
+use super::{Finding, Findings, plots};
 use crate::table::Table;
+use crate::terminal::{Reader, Tone};
 
 /// Defects first, then the cases, the labels over all cases, and what that means for the loss.
-pub(super) fn of(findings: &Findings<'_>) -> String {
+pub(super) fn of(findings: &Findings<'_>, reader: Reader) -> String {
+    let title =
+        |text: &str| format!("\n{}\n", reader.paint(Tone::Strong, reader.paragraph(text, 0).trim_end()));
     let mut text = head(findings);
     let _ = write!(text, "\n{}", defects(&findings.defects));
     if !findings.cases.is_empty() {
         let legend =
             "voxels and ml of each label; missing: declared as not annotated; empty: annotated, no voxels";
-        let _ = write!(text, "\nCases: {legend}\n{}", cases(findings));
-        let _ = write!(
-            text,
-            "\nLabels: mean size over annotated cases ± standard deviation (smallest to largest)\n{}",
-            labels(findings)
-        );
+        text += &title(&format!("Cases: {legend}"));
+        text += &cases(findings).fitted(reader);
+        let spread = "mean size over annotated cases ± standard deviation (smallest to largest)";
+        text += &title(&format!("Labels: {spread}"));
+        text += &labels(findings).fitted(reader);
+        text += &plots::of(findings, reader);
     }
     if !findings.advice.is_empty() {
-        let _ = write!(text, "\nWhat this means for the loss\n");
-        for advice in &findings.advice {
-            let _ = writeln!(text, "  {advice}");
-        }
+        text += &title("What this means for the loss");
+        text.extend(findings.advice.iter().map(|advice| reader.paragraph(advice, 2)));
     }
     text.push_str(&declaration(&findings.presence_csv));
     if let Some(recommendation) = &findings.recommendation {
         let Recommendation { reason, .. } = recommendation;
-        let _ = write!(text, "\nRecommended: {}\n  because {reason}\n", recommendation.flags());
+        text += &title(&format!("Recommended: {}", recommendation.flags()));
+        text += &reader.paragraph(&format!("because {reason}"), 2);
     }
     text
 }

@@ -1,7 +1,7 @@
 //! Losses by name: the paper's settings, and what other packages ship.
 use std::str::FromStr;
 
-use dicewise::explain::{Explanation, Preset, Scenario, explain};
+use dicewise::explain::{Preset, Scenario};
 use dicewise::{DiceError, DiceLoss};
 use dicewise_experiment::{OutputActivation, Setting, Smoothing, Target, TargetLabel};
 use miette::Diagnostic;
@@ -48,11 +48,12 @@ impl FromStr for Named {
 }
 
 impl Named {
-    /// What the loss does in a scenario. ε of I_eps is the size of each class in it.
-    pub(super) fn explain(&self, scenario: &Scenario) -> Result<Explanation, DiceError> {
+    /// The loss in a scenario; ε of I_eps is the size of each class in it. None for generalized Dice, which is no
+    /// member of the family of Eq. 3.
+    pub(super) fn dice(&self, scenario: &Scenario) -> Result<Option<DiceLoss>, DiceError> {
         match self {
-            Self::Preset(preset) => preset.explain(scenario),
-            Self::Setting(setting) => explain(&loss(setting, scenario)?, scenario),
+            Self::Preset(preset) => preset.loss(scenario.shape().classes(), scenario.object_size()),
+            Self::Setting(setting) => loss(setting, scenario).map(Some),
         }
     }
 }

@@ -55,7 +55,17 @@ impl Input {
         let before = contents(self.dataset.path());
         self.run().is_refused_with(words);
         self.train().is_refused_with(words);
-        assert!(contents(self.dataset.path()) == before, "a file was written, changed or removed");
+        self.assert_untouched(&before);
+    }
+
+    #[track_caller]
+    fn assert_untouched(&self, before: &[(PathBuf, Vec<u8>)]) {
+        let folder = self.dataset.path();
+        assert!(contents(folder) == before, "a file was written, changed or removed");
+        for out in ["results", "model"].map(|name| folder.join(name)) {
+            // Elsewhere the lock's file cannot be removed safely.
+            assert!(!cfg!(unix) || !out.exists(), "{} was left behind", out.display());
+        }
     }
 
     /// The same for a mistake in the experiment file.
@@ -65,7 +75,7 @@ impl Input {
         fs::write(&self.experiment, EXPERIMENT.replacen(right, wrong, 1)).unwrap();
         let before = contents(self.dataset.path());
         self.run().is_refused_with(words);
-        assert!(contents(self.dataset.path()) == before, "a file was written, changed or removed");
+        self.assert_untouched(&before);
     }
 }
 

@@ -39,6 +39,9 @@ fn a_missing_label_is_told_from_an_empty_one() {
     assert_eq!(outcome.row(&["c"]).last().unwrap(), "empty");
     // Of a with 4 and c with 0 voxels; b is not known.
     assert_eq!(outcome.row(&["small", "2"])[..6], ["small", "2", "2", "1", "1", "2"]);
+    // A third of the cases each; the one drawn has 4 voxels.
+    let bar = ["#".repeat(13), "-".repeat(13), ".".repeat(14)].concat();
+    assert_eq!(outcome.row(&["small", &bar])[2..], ["4", "8", "4"]);
     assert!(outcome.stdout.contains("Leaf with declared presence on BI"), "{}", outcome.stdout);
 }
 

@@ -54,6 +54,37 @@ fn the_text_says_what_is_learnt_and_whether_the_batch_size_matters() {
     assert!(outcome.stdout.contains("With B = 1 it is the same."), "{}", outcome.stdout);
 }
 
+/// By the quadratic that Eq. 5 is, k x² + (2k − 1) x + k = 0 with x = ε/v̂ and k = 2a/b²; here a = 1/3 and
+/// b = 1 + Σp/v̂ with Σp = 4096/3.
+#[test]
+fn the_push_over_epsilon_marks_the_loss_the_heuristic_and_eq_5() {
+    let text = explain("monai-default").exits_with(0).stdout;
+    assert!(text.contains("Push on the empty map over ε") && !text.contains('\u{1b}'), "{text}");
+    let marked = |mark: &str| text.lines().filter(|line| line.contains(mark)).count();
+    assert_eq!([marked("< this loss"), marked("heuristic v̂"), marked("< Eq. 5")], [1, 1, 2], "{text}");
+    let json = explain("monai-default --json").exits_with(0).json();
+    let points = json["over_epsilon"].as_array().unwrap();
+    let with = |mark: &str| -> Vec<f64> {
+        let marked = points.iter().filter(|point| point["marks"].as_array().unwrap().contains(&mark.into()));
+        marked.map(|point| point["epsilon"].as_f64().unwrap()).collect()
+    };
+    assert_eq!(with("this loss"), [1e-5]);
+    assert_eq!(with("heuristic v̂"), [400.0]);
+    let k = 2.0 / 3.0 / (1.0 + 4096.0 / 3.0 / 400.0_f64).powi(2);
+    let root = (1.0 - 4.0 * k).sqrt();
+    for (found, sign) in with("Eq. 5").into_iter().zip([-1.0, 1.0]) {
+        let expected = 400.0 * (1.0 - 2.0 * k + sign * root) / (2.0 * k);
+        assert!((found / expected - 1.0).abs() < 1e-9, "{found}, not {expected}");
+    }
+    // The loss as it is stands among them.
+    let own = points.iter().find(|point| point["epsilon"] == 1e-5).unwrap();
+    assert_eq!(own["empty"], json["derivative"]["empty"]);
+    let leaf = explain("paper-leaf").exits_with(0).stdout;
+    assert!(leaf.contains("The push on the empty map is 0 whatever ε is."), "{leaf}");
+    let other_family = explain("monai-generalized --json").exits_with(0).json();
+    assert_eq!(other_family["over_epsilon"], serde_json::json!([]));
+}
+
 /// Φ = I with O = Σyp = 0 on the empty map: a = ε/(|Φ|(Σp + ε)²), with |Φ| = 4, Σp = 1000/2 and ε = 250.
 #[test]
 fn a_loss_spelled_out_is_computed_as_written() {

@@ -103,16 +103,24 @@ fn every_iteration_says_what_maps_were_taught() {
     let rows = |cell: &str| -> Vec<Vec<String>> {
         let text = fs::read_to_string(out.join(cell).join("fold_0").join("metrics.csv")).unwrap();
         assert!(
-            text.starts_with("iteration,learning_rate,loss,validation_loss,push_empty,push_present"),
+            text.starts_with(
+                "iteration,learning_rate,loss,validation_loss,loss_empty,loss_present,push_empty,push_present"
+            ),
             "{text}"
         );
         text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
     };
     // With full labels every map has its tumour: nothing is said about empty ones.
     let full = rows("full-I-b2-seed3");
-    assert!(full.iter().all(|row| row[4].is_empty() && row[5].parse::<f64>().unwrap() > 0.0), "{full:?}");
+    let positive = |field: &String| field.parse::<f64>().is_ok_and(|number| number > 0.0);
+    for (empty, present) in [(4, 5), (6, 7)] {
+        assert!(full.iter().all(|row| row[empty].is_empty() && positive(&row[present])), "{full:?}");
+    }
+    // One class and Φ = I: the loss is the mean over the maps.
+    let loss = |row: &Vec<String>, column: usize| row[column].parse::<f64>().unwrap();
+    assert!(full.iter().all(|row| (loss(row, 2) - loss(row, 5)).abs() < 1e-12), "{full:?}");
     let partial = rows("partial-BI-b2-seed3");
-    assert!(partial.iter().any(|row| row[4].parse::<f64>().is_ok_and(|push| push > 0.0)), "{partial:?}");
+    assert!(partial.iter().any(|row| positive(&row[4]) && positive(&row[6])), "{partial:?}");
 }
 
 #[test]
@@ -204,6 +212,7 @@ fn data_that_cannot_be_used_are_refused_before_training() {
     ));
     let out = experiment.out("results");
     experiment.run(&out, &[]).is_refused_with(&["nowhere"]);
+    assert!(!cfg!(unix) || !out.exists(), "an empty folder, or a lock, is left");
     let experiment = Experiment::new(&EXPERIMENT.replace("[8, 8, 8]", "[9, 8, 8]"));
     experiment.run(&experiment.out("results"), &[]).is_refused_with(&["9"]);
     let experiment = Experiment::new(EXPERIMENT);

@@ -19,8 +19,14 @@ fn read(bytes: &[u8]) {
     }
 }
 
+/// 2000, or more where `PROPTEST_CASES` asks for them.
+fn cases() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.max(2000), ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(cases())]
 
     #[test]
     fn noise_never_panics(bytes in vec(any::<u8>(), 0..2000)) {

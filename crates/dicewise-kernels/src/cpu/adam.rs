@@ -4,7 +4,19 @@ use rayon::prelude::*;
 
 use super::Level;
 use super::level::for_every_level;
-use crate::Adam;
+
+/// The constants of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// Share of the old first and second moment that is kept.
+    pub betas: [f64; 2],
+    /// Learning rate, times the correction for moments that started from zero.
+    pub rate: f64,
+    /// Added to √v.
+    pub epsilon: f64,
+    /// Multiple of the weights that is added to the gradient: the derivative of an L2 penalty.
+    pub decay: f64,
+}
 
 /// Values a task.
 const RUN: usize = 1 << 14;

@@ -324,7 +324,7 @@ fn normalisation_gradients_match_central_differences_on_every_instruction_set() 
 
 #[test]
 fn adam_matches_the_formula_on_every_instruction_set() {
-    let adam = crate::Adam { betas: [0.9, 0.999], rate: 1e-2, epsilon: 1e-7, decay: 0.02 };
+    let adam = Adam { betas: [0.9, 0.999], rate: 1e-2, epsilon: 1e-7, decay: 0.02 };
     let vector = |seed| Array::random(&[1037], seed);
     let (w, g, m, v) = (vector(1), vector(2), vector(3), vector(4).map(f64::abs));
     let expected: Vec<[f64; 3]> = (0..1037)

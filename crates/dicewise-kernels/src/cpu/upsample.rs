@@ -2,8 +2,6 @@
 
 use rayon::prelude::*;
 
-use crate::primitive::linear_taps;
-
 /// Repeats every voxel of `[volumes, z, y, x]`.
 pub(crate) fn nearest(x: &[f32], [size_z, size_y, size_x]: [usize; 3], factor: [usize; 3]) -> Vec<f32> {
     let [factor_z, factor_y, factor_x] = factor;
@@ -103,4 +101,11 @@ fn gather(gradient: &[f32], size: usize, inner: usize, factor: usize) -> Vec<f32
         },
     );
     result
+}
+
+/// The two voxels between which output voxel `j` lies, and the weight of the second.
+pub(crate) fn linear_taps(j: usize, size: usize, factor: usize) -> (usize, usize, f32) {
+    let position = ((j as f32 + 0.5) / factor as f32 - 0.5).max(0.0);
+    let low = (position as usize).min(size - 1);
+    (low, (low + 1).min(size - 1), position - low as f32)
 }

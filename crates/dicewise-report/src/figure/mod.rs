@@ -18,7 +18,7 @@ pub use tile::{Contour, Tile};
 
 pub(crate) use partitions::partitions_chart;
 pub(crate) use roc_curves::roc_chart;
-pub(crate) use training_curves::{CellLog, gradient_chart, loss_chart};
+pub(crate) use training_curves::{CellLog, gradient_chart, loss_chart, map_loss_chart};
 
 /// A figure and the numbers it shows.
 #[derive(Clone, Debug)]

@@ -41,6 +41,14 @@ pub(crate) fn loss_chart(cells: &[CellLog], order: &CellOrder) -> Option<Chart> 
     chart(cells, order, &quantities, "Loss over the iterations of every cell")
 }
 
+/// What the loss makes of empty and of present maps, each kind for itself.
+pub(crate) fn map_loss_chart(cells: &[CellLog], order: &CellOrder) -> Option<Chart> {
+    let quantity = |title, value| Quantity { title, unit: "1 − D", logarithmic: false, value };
+    let quantities =
+        [quantity("empty maps", |row| row.loss_empty), quantity("present maps", |row| row.loss_present)];
+    chart(cells, order, &quantities, "Loss on empty and on present maps over the iterations of every cell")
+}
+
 /// ∂L/∂p on empty and on present maps, and what is predicted on empty ones.
 pub(crate) fn gradient_chart(cells: &[CellLog], order: &CellOrder) -> Option<Chart> {
     let derivative = "mean ∂L/∂p (1/voxel)";
@@ -194,6 +202,8 @@ mod tests {
             learning_rate: 1.0,
             loss,
             validation_loss: f64::NAN,
+            loss_empty: f64::NAN,
+            loss_present: 1.0,
             push_empty: f64::NAN,
             push_present: 1.0,
             pull_present: 1.0,

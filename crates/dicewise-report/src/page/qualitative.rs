@@ -4,6 +4,9 @@ use std::path::Path;
 
 use dicewise_data::{Image, LabelMap, Volume, nifti};
 
+use super::charts::{file_name, push_figure, write_scene};
+use super::{Report, ReportOptions, viewer};
+use crate::html::{Page, escape};
 use crate::{
     CaseScore, Cell, CellOrder, Contour, OverlayFigure, OverlayRow, RecordedLabel, RecordedTraining,
     ReportError, RunRecord, SHOWN_FOLDER, ShownCase, Tile,
@@ -219,6 +222,56 @@ pub(super) fn dsc_of<'a>(
                 && Cell::of(score) == *cell
         };
         scores.iter().find(of_cell)?.dsc
+    }
+}
+
+impl Report<'_> {
+    pub(super) fn push_cases(
+        &self,
+        page: &mut Page,
+        figures: &Path,
+        options: ReportOptions,
+    ) -> Result<(), ReportError> {
+        page.push("<h2 id=\"cases\">Segmentations</h2>\n");
+        let record = &self.record;
+        let label = match &record.partial {
+            Some(partial) => record.labels.iter().find(|label| label.name == partial.label),
+            None => record.labels.first(),
+        };
+        let (Some(label), false) = (label, record.shown.is_empty()) else {
+            page.push("<p>No images were kept with these results.</p>\n");
+            return Ok(());
+        };
+        page.push(&format!(
+            "<p>Contours of {} on the image, in the slice where it is largest. Worst, median and best of each group by \
+             the DSC with full labels.</p>\n",
+            escape(&label.name)
+        ));
+        for (place, case) in record.shown_in_order().into_iter().enumerate() {
+            let volumes = CaseVolumes::read(self.results, record, case, label)?;
+            let title = format!("{}, {} case: {}", case.group, case.rank, case.case);
+            let open = if place == 0 { " open" } else { "" };
+            page.push(&format!("<details{open}><summary>{}</summary>\n", escape(&title)));
+            for plane in Plane::ALL {
+                let scene =
+                    volumes.figure(plane, &self.order, dsc_of(&self.scores, record, case, &label.name))?;
+                let name = file_name(&format!("case_{}_{}", case.case, plane.name()));
+                write_scene(figures, &name, &scene)?;
+                let caption =
+                    format!("{title}, {} slice. The DSC is that of the whole volume.", plane.name());
+                push_figure(page, &name, &scene, &caption, "../../cases.csv");
+            }
+            page.push("</details>\n");
+        }
+        if options.single_file {
+            viewer::push(page, self.results, record)?;
+        } else {
+            page.push(
+                "<p><a href=\"viewer.html\">Open the viewer</a>: these cases in three planes and in 3-D, with truth \
+                 and predictions as overlays.</p>\n",
+            );
+        }
+        Ok(())
     }
 }
 

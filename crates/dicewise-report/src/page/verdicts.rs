@@ -1,5 +1,7 @@
 //! What happened, in words.
 
+use super::Report;
+use crate::html::{Page, escape};
 use crate::{RecordedPartial, Table1, Table1Row};
 
 /// Below this share of the DSC with full labels a structure is lost.
@@ -58,4 +60,50 @@ fn finding(row: &Table1Row) -> Option<Finding> {
             row.label, row.group, comparison.n
         ),
     })
+}
+
+impl Report<'_> {
+    pub(super) fn push_verdicts(&self, page: &mut Page) {
+        page.push("<h2 id=\"verdicts\">What happened</h2>\n");
+        let Some(partial) = &self.record.partial else {
+            page.push("<p>All networks were trained with all labels: nothing was missing or emptied.</p>\n");
+            return;
+        };
+        page.push(&format!(
+            "<p>Under partial labelling, the training images of group <b>{}</b> had no label <b>{}</b>, although the \
+             structure is there. Did the networks ignore these maps, or learn that there is nothing?</p>\n",
+            escape(&partial.group),
+            escape(&partial.label)
+        ));
+        let findings = findings(&self.table, partial);
+        if findings.is_empty() {
+            page.push(
+                "<p>No cell with partial labels has a cell with full labels to be compared with.</p>\n",
+            );
+            return;
+        }
+        page.push("<ul class=\"verdicts\">\n");
+        for finding in &findings {
+            let (class, verb) = match finding.outcome {
+                Outcome::Ignored => ("ignores", "ignores the maps without a label"),
+                Outcome::InBetween => ("between", "is in between"),
+                Outcome::Learnt => ("learns", "learns that there is nothing"),
+            };
+            page.push(&format!(
+                "<li class=\"{class}\"><strong>{} <b>{verb}</b></strong><span>{}</span></li>\n",
+                escape(&finding.cell),
+                escape(&finding.evidence)
+            ));
+        }
+        page.push("</ul>\n");
+        let word = |outcome| findings.iter().filter(|f| f.outcome == outcome).count();
+        page.push(&format!(
+            "<p class=\"facts\">{} ignore, {} in between, {} learn. Learnt: the DSC of the unlabelled structure is \
+             unexpectedly low (Table 1) and below half of that with full labels. Ignored: it is not unexpectedly \
+             low.</p>\n",
+            word(Outcome::Ignored),
+            word(Outcome::InBetween),
+            word(Outcome::Learnt)
+        ));
+    }
 }

@@ -15,11 +15,13 @@
 //! ```
 
 mod generalized;
+mod over_epsilon;
 mod preset;
 mod scenario;
 
 use std::fmt;
 
+pub use over_epsilon::over_epsilon;
 pub use preset::Preset;
 pub use scenario::Scenario;
 

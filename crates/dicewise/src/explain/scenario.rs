@@ -1,4 +1,4 @@
-use crate::{DiceError, DiceSums, Presence, Shape};
+use crate::{DiceError, DiceSums, EpsilonSolutions, Presence, Shape, solve_epsilon};
 
 /// The situation in which a loss is explained: a batch in which one map has no ground truth.
 ///
@@ -93,6 +93,17 @@ impl Scenario {
     /// The probability that is predicted for a class on its object, and elsewhere.
     pub(super) fn prediction(&self) -> (f64, f64) {
         (self.inside, self.outside)
+    }
+
+    /// The ε that push an empty map under image-wise Dice as hard as batch-wise Dice does with B → ∞, by Eq. 5 with
+    /// the overlap and the union of this scenario's prediction.
+    ///
+    /// # Errors
+    /// As [`solve_epsilon`], for example where nothing is predicted on the object.
+    pub fn solve_epsilon(&self) -> Result<EpsilonSolutions, DiceError> {
+        let size = self.object_size();
+        let predicted = self.inside * size + self.outside * (self.shape.voxels() as f64 - size);
+        solve_epsilon(size, self.inside, 1.0 + predicted / size)
     }
 
     /// Presence that declares the map without ground truth missing.

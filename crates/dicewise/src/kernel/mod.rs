@@ -18,8 +18,9 @@ use rayon::prelude::*;
 
 pub use instruction_set::InstructionSet;
 pub(crate) use instruction_set::Kernel;
+use softmax_labels::Scratch;
 
-use crate::{Activation, DiceError, Element, Target, shape::Chunk};
+use crate::{Activation, DiceError, Element, Shape, Target, shape::Chunk};
 
 /// What a forward pass has to add up.
 #[derive(Clone, Copy)]
@@ -81,6 +82,14 @@ impl MapSums {
     }
 }
 
+/// Fewer elements than this are not worth waking another thread for.
+const LEAST_TASK: usize = 1 << 14;
+
+/// How many chunks a thread is given at least: one of a volume, all of a small batch.
+fn chunks_of_a_task(shape: Shape, chunks: usize) -> usize {
+    (LEAST_TASK * chunks / shape.elements()).max(1)
+}
+
 /// Step 1: reads the input `[B, C, I]` and its target once; the sums of each map, `[B, C]`.
 pub(crate) fn measure<T: Element>(
     set: InstructionSet,
@@ -93,12 +102,13 @@ pub(crate) fn measure<T: Element>(
     let chunks = shape.chunks();
     let parts: Vec<_> = chunks
         .par_iter()
-        .map(|chunk| {
+        .with_min_len(chunks_of_a_task(shape, chunks.len()))
+        .map_init(Scratch::new, |scratch, chunk| {
             let pass = Forward { wanted, input, target, chunk };
             match wanted.activation {
                 Activation::None => set.run(identity::Measure(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Measure(pass)),
-                Activation::Softmax if pass.is_plain() => softmax_labels::measure(set, &pass),
+                Activation::Softmax if pass.is_plain() => softmax_labels::measure(set, &pass, scratch),
                 Activation::Softmax => set.run(softmax::Measure(pass)),
             }
         })
@@ -116,8 +126,11 @@ pub(crate) fn measure_target(target: &Target<'_>) -> Result<Vec<f64>, DiceError>
     let shape = target.shape();
     let chunks = shape.chunks();
     let set = InstructionSet::best();
-    let parts: Vec<_> =
-        chunks.par_iter().map(|chunk| set.run(identity::MeasureTarget { target, chunk })).collect();
+    let parts: Vec<_> = chunks
+        .par_iter()
+        .with_min_len(chunks_of_a_task(shape, chunks.len()))
+        .map(|chunk| set.run(identity::MeasureTarget { target, chunk }))
+        .collect();
     let mut sizes = vec![0.0; shape.batch() * shape.classes()];
     for (chunk, part) in chunks.iter().zip(parts) {
         let maps = &mut sizes[chunk.b * shape.classes()..][..shape.classes()];
@@ -166,16 +179,18 @@ pub(crate) fn write_gradient<T: Element>(
         shape.check_maps("prediction", input.len())?;
     }
     shape.check_maps("gradient", gradient.len())?;
-    let results: Vec<_> = shape
-        .chunks_mut(gradient)
+    let chunks = shape.chunks_mut(gradient);
+    let least = chunks_of_a_task(shape, chunks.len());
+    let results: Vec<_> = chunks
         .into_par_iter()
-        .map(|(chunk, maps)| {
+        .with_min_len(least)
+        .map_init(Scratch::new, |scratch, (chunk, maps)| {
             let activation = coefficients.activation;
             let pass = Backward { coefficients, input, target, chunk, maps };
             match activation {
                 Activation::None => set.run(identity::Differentiate(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Differentiate(pass)),
-                Activation::Softmax if pass.is_plain() => softmax_labels::differentiate(set, pass),
+                Activation::Softmax if pass.is_plain() => softmax_labels::differentiate(set, pass, scratch),
                 Activation::Softmax => set.run(softmax::Differentiate(pass)),
             }
         })

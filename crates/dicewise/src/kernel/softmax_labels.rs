@@ -67,17 +67,36 @@ fn singles<T: Element>(map: &[T]) -> Option<&[f32]> {
     T::lanes(map).and_then(Lane::as_f32)
 }
 
+/// Memory that one chunk after the other uses: fresh pages cost as much as a kernel.
+pub(super) struct Scratch<F> {
+    codes: Codes,
+    copy: Vec<F>,
+    result: Vec<F>,
+}
+
+impl<F: Lane> Scratch<F> {
+    pub(super) fn new() -> Self {
+        Self { codes: Codes::new(), copy: Vec::new(), result: Vec::new() }
+    }
+}
+
+/// `length` values, whatever they are.
+fn room<F: Lane>(values: &mut Vec<F>, length: usize) -> &mut [F] {
+    values.resize(values.len().max(length), F::ZERO);
+    &mut values[..length]
+}
+
 pub(super) fn measure<T: Element>(
     set: InstructionSet,
     pass: &Forward<'_, T>,
+    scratch: &mut Scratch<T::Lane>,
 ) -> Result<Vec<MapSums>, DiceError> {
     let &Forward { wanted, input, target, chunk } = pass;
     let shape = target.shape();
     let (b, classes) = (chunk.b, shape.classes());
     let cross_entropy = wanted.cross_entropy.groups(b, classes).is_some();
     let mut sums = vec![MapSums::default(); classes];
-    let mut codes = Codes::new();
-    let mut copy = vec![T::Lane::ZERO; classes * block_length(classes)];
+    let Scratch { codes, copy, .. } = scratch;
     let mut predictions = vec![[T::Lane::ZERO; LANES]; classes];
     for voxels in chunk.blocks(block_length(classes)) {
         codes.read_with(set, target, b, &voxels)?;
@@ -90,7 +109,7 @@ pub(super) fn measure<T: Element>(
                 set.run(MeasureFew::<C> { rows, codes: tiles, cross_entropy, sums })
             }),
             _ => {
-                let block = &mut copy[..classes * length];
+                let block = room(copy, classes * length);
                 let (codes, left_out) = (codes.get(), codes.left_out);
                 if T::Lane::as_f32(block).is_some() && is_few(classes) {
                     let finite = set.run(Load { map, codes, left_out, rows: &mut *block });
@@ -123,6 +142,7 @@ pub(super) fn measure<T: Element>(
 pub(super) fn differentiate<T: Element>(
     set: InstructionSet,
     mut pass: Backward<'_, T>,
+    scratch: &mut Scratch<T::Lane>,
 ) -> Result<(), DiceError> {
     let (target, of) = (pass.target, pass.coefficients);
     let shape = target.shape();
@@ -134,15 +154,14 @@ pub(super) fn differentiate<T: Element>(
     let (outside, inside) = (&outside[..], &inside[..]);
     let few = T::Lane::as_f32(outside).zip(T::Lane::as_f32(inside)).filter(|_| is_few(classes));
     let weight = of.cross_entropy[maps.start];
-    let mut codes = Codes::new();
-    let size = classes * block_length(classes);
-    let (mut copy, mut result) = (vec![T::Lane::ZERO; size], vec![T::Lane::ZERO; size]);
+    let Scratch { codes, copy, result } = scratch;
     let streaming = (shape.elements() >= LARGE).then(|| set.streaming());
     for voxels in pass.chunk.blocks(block_length(classes)) {
         codes.read_with(set, target, b, &voxels)?;
         let here = pass.chunk.within(&voxels);
         let (tiles, length) = (codes.tiles(), codes.get().len());
-        let copy = &mut copy[..classes * length];
+        let copy = room(copy, classes * length);
+        let result = room(result, classes * length);
         let (list, left_out) = (codes.get(), codes.left_out);
         let map = |c: usize| pass.input(c, &voxels);
         let finite = if let Some((outside, inside)) = few {

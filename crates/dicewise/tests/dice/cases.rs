@@ -7,6 +7,12 @@ use dicewise::{
 use dicewise_oracle::{Member, Missing, Phi, Problem, one_hot};
 use proptest::{collection::vec, prelude::*};
 
+/// At least so many cases of a property, and more where `PROPTEST_CASES` asks for them; `with_cases` would not listen.
+pub(crate) fn at_least(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.max(cases), ..config }
+}
+
 /// A label that is no class and is ignored.
 pub(crate) const IGNORED: i64 = 255;
 
@@ -87,6 +93,21 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
     (1_usize..=4, 1_usize..=4, 1_usize..=40).prop_flat_map(|(b, c, i)| case_of(b, c, i))
 }
 
+/// Few voxels, for what looks at every element of an array in turn.
+pub(crate) fn small_case() -> impl Strategy<Value = Case> {
+    (1_usize..=3, 1_usize..=3, 1_usize..=6).prop_flat_map(|(b, c, i)| case_of(b, c, i))
+}
+
+/// 0, 1, or a number between `low` and `high`, each in a third of all draws. `prop_oneof!` would do, but it copies the
+/// generator for every element.
+fn zero_one_or(low: f64, high: f64) -> impl Strategy<Value = f64> {
+    (0.0..3.0_f64).prop_map(move |draw| match draw {
+        0.0..1.0 => 0.0,
+        1.0..2.0 => 1.0,
+        _ => low + (high - low) * (draw - 2.0),
+    })
+}
+
 pub(crate) fn case_of(b: usize, c: usize, i: usize) -> impl Strategy<Value = Case> {
     // Few classes per batch, so that empty maps are common.
     let label =
@@ -94,7 +115,7 @@ pub(crate) fn case_of(b: usize, c: usize, i: usize) -> impl Strategy<Value = Cas
     (
         vec(0.0..=1.0_f64, b * c * i),
         vec(label, b * i),
-        vec(prop_oneof![Just(0.0), Just(1.0), 0.0..=1.0_f64], b * c * i),
+        vec(zero_one_or(0.0, 1.0), b * c * i),
         any::<bool>(),
         vec(prop::bool::weighted(0.9), b * i),
         vec(prop::bool::weighted(0.7), b * c),
@@ -156,41 +177,41 @@ pub(crate) fn options(classes: usize) -> impl Strategy<Value = Options> {
         rule().prop_map(MissingLabels::Leaf),
         rule().prop_map(MissingLabels::Marginal),
     ];
-    let weight = prop_oneof![Just(0.0), Just(1.0), 0.1..3.0_f64];
     let eps = || vec(1e-3..5.0_f64, classes);
-    (partition(), eps(), eps(), any::<bool>(), vec(weight, classes), any::<bool>(), missing).prop_map(
-        move |(
-            partition,
-            mut eps_n,
-            mut eps_d,
-            without_numerator,
-            mut weights,
-            mut normalised,
-            mut missing,
-        )| {
-            if without_numerator {
-                eps_n.fill(0.0);
-            }
-            if partition.mixes_classes() {
-                let (n, d) = (eps_n[0], eps_d[0]);
-                eps_n.fill(n);
-                eps_d.fill(d);
-                weights.iter_mut().for_each(|w| *w = if *w == 0.0 { 0.0 } else { 1.0 });
-                normalised = true;
-            }
-            if classes < 2 && missing.is_marginal() {
-                missing = MissingLabels::AsEmpty;
-            }
-            if missing.is_marginal() || weights.iter().all(|&w| w == 0.0) {
-                weights[0] = 1.0;
-                if partition.mixes_classes() {
-                    weights.iter_mut().for_each(|w| *w = w.ceil());
+    (partition(), eps(), eps(), any::<bool>(), vec(zero_one_or(0.1, 3.0), classes), any::<bool>(), missing)
+        .prop_map(
+            move |(
+                partition,
+                mut eps_n,
+                mut eps_d,
+                without_numerator,
+                mut weights,
+                mut normalised,
+                mut missing,
+            )| {
+                if without_numerator {
+                    eps_n.fill(0.0);
                 }
-            }
-            let (similarity, gamma) = (Similarity::Dice, 1.0);
-            Options { partition, eps: (eps_n, eps_d), weights, normalised, missing, similarity, gamma }
-        },
-    )
+                if partition.mixes_classes() {
+                    let (n, d) = (eps_n[0], eps_d[0]);
+                    eps_n.fill(n);
+                    eps_d.fill(d);
+                    weights.iter_mut().for_each(|w| *w = if *w == 0.0 { 0.0 } else { 1.0 });
+                    normalised = true;
+                }
+                if classes < 2 && missing.is_marginal() {
+                    missing = MissingLabels::AsEmpty;
+                }
+                if missing.is_marginal() || weights.iter().all(|&w| w == 0.0) {
+                    weights[0] = 1.0;
+                    if partition.mixes_classes() {
+                        weights.iter_mut().for_each(|w| *w = w.ceil());
+                    }
+                }
+                let (similarity, gamma) = (Similarity::Dice, 1.0);
+                Options { partition, eps: (eps_n, eps_d), weights, normalised, missing, similarity, gamma }
+            },
+        )
 }
 
 /// As [`options`], with Dice and all its relatives and a focal exponent.
@@ -219,7 +240,11 @@ pub(crate) fn family_options(classes: usize) -> impl Strategy<Value = Options> {
 }
 
 pub(crate) fn case_and_options() -> impl Strategy<Value = (Case, Options)> {
-    case().prop_flat_map(|case| {
+    with_options(case())
+}
+
+pub(crate) fn with_options(case: impl Strategy<Value = Case>) -> impl Strategy<Value = (Case, Options)> {
+    case.prop_flat_map(|case| {
         let classes = case.shape.classes();
         (Just(case), options(classes))
     })

@@ -1,6 +1,6 @@
 use dicewise::{
-    DiceLoss, Epsilon, MissingLabels, MissingRule, Partition, Shape,
-    explain::{Preset, Scenario, Verdict, explain},
+    DiceLoss, Epsilon, EpsilonSolutions, MissingLabels, MissingRule, Partition, Shape,
+    explain::{Preset, Scenario, Verdict, explain, over_epsilon},
 };
 
 /// B = 2, C = 3, 64² voxels, class 1 of 400 voxels in image 0 and empty in image 1, class 2 of 200 voxels in
@@ -102,4 +102,31 @@ fn the_explanation_reads_as_text() {
     assert!(text.contains("label missing (nobody looked)"), "{text}");
     assert!(text.contains("learns that it is empty"), "{text}");
     assert!(text.contains("the network unlearns the structure"), "{text}");
+}
+
+/// Φ = I on the empty map, where O = 0 and U = Σp = I/3: a = ε/(|Φ| (Σp + ε)²) with |Φ| = 6; 0 without ε_n.
+#[test]
+fn another_epsilon_changes_the_push_as_eq_4_says() {
+    let scenario = Scenario::new(Shape::new(2, 3, 64 * 64).unwrap(), 400.0).unwrap();
+    let epsilons = [1e-7, 1.0, 400.0, 4096.0 / 3.0, 1e6];
+    let found = |numerator: f64| {
+        let loss = DiceLoss::new(Partition::ImageWise, Epsilon::new(numerator, 1e-5).unwrap()).unwrap();
+        over_epsilon(&loss, &scenario, &epsilons).unwrap().into_iter().map(|e| e.empty).collect::<Vec<_>>()
+    };
+    for (found, epsilon) in found(1e-5).into_iter().zip(epsilons) {
+        let expected = epsilon / (6.0 * (4096.0 / 3.0 + epsilon).powi(2));
+        assert!((found / expected - 1.0).abs() < 1e-9, "ε = {epsilon}: {found:e}, not {expected:e}");
+    }
+    assert_eq!(found(0.0), [0.0; 5]);
+    let loss = DiceLoss::new(Partition::ImageWise, Epsilon::uniform(1.0).unwrap()).unwrap();
+    assert!(over_epsilon(&loss, &scenario, &[-1.0]).is_err());
+}
+
+/// a = ½ and Σp = 200 + 400, so b = 2.5, k = 2a/b² = 0.16 and ε/v̂ = ((1 − 2k) ± √(1 − 4k))/(2k) = 1/4 and 4.
+#[test]
+fn eq_5_takes_overlap_and_union_from_the_scenario() {
+    let scenario = Scenario::new(Shape::new(2, 2, 4096).unwrap(), 400.0).unwrap();
+    let solutions = scenario.with_prediction(0.5, 400.0 / 3696.0).unwrap().solve_epsilon().unwrap();
+    let EpsilonSolutions::Two { lo, hi } = solutions else { panic!("{solutions:?}") };
+    assert!((lo - 100.0).abs() < 1e-9 && (hi - 1600.0).abs() < 1e-9, "{lo} and {hi}");
 }

@@ -5,7 +5,7 @@ use dicewise::{
 use dicewise_oracle::{Member, Phi, Problem};
 use proptest::prelude::*;
 
-use crate::cases::{assert_close, case, family_options};
+use crate::cases::{assert_close, at_least, case, family_options};
 
 fn loss(partition: Partition, similarity: Similarity) -> DiceLoss {
     let loss = DiceLoss::new(partition, Epsilon::uniform(1e-3).unwrap()).unwrap();
@@ -13,7 +13,7 @@ fn loss(partition: Partition, similarity: Similarity) -> DiceLoss {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(at_least(1000))]
 
     #[test]
     fn every_relative_equals_the_oracle(

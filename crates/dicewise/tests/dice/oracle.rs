@@ -2,14 +2,14 @@ use dicewise::{DiceLoss, Epsilon, Target};
 use dicewise_oracle::Problem;
 use proptest::{collection::vec, prelude::*};
 
-use crate::cases::{Case, Options, assert_close, case_and_options};
+use crate::cases::{Case, Options, assert_close, at_least, case_and_options};
 
 fn largest(values: &[f64]) -> f64 {
     values.iter().fold(0.0, |largest, value| value.abs().max(largest))
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases.max(1000), ..Default::default() })]
+    #![proptest_config(at_least(1000))]
 
     #[test]
     fn value_and_gradient_in_f64_equal_the_oracle((case, options) in case_and_options()) {
