@@ -3,129 +3,15 @@
 use std::ops::Range;
 
 use super::{
-    InstructionSet, Kernel, MapSums, Wanted,
+    Kernel, MapSums, Wanted,
+    codes::Codes,
     lanes::{LANES, Lanes},
 };
 use crate::{
     DiceError, Element, Target,
     element::sealed::Lane,
-    target::{DenseMaps, Kind, LEFT_OUT},
+    target::{DenseMaps, Kind},
 };
-
-/// The length of a row that holds `voxels`.
-pub(super) fn padded(voxels: usize) -> usize {
-    voxels.next_multiple_of(LANES)
-}
-
-/// The codes of a block's voxels, and whether some of them are left out.
-pub(super) struct Codes {
-    codes: Vec<i32>,
-    /// Whether one is left out, or the row is not whole tiles long.
-    pub(super) left_out: bool,
-}
-
-impl Codes {
-    pub(super) fn new() -> Self {
-        Self { codes: Vec::new(), left_out: false }
-    }
-
-    #[inline(always)]
-    pub(super) fn read(
-        &mut self,
-        target: &Target<'_>,
-        b: usize,
-        voxels: &Range<usize>,
-    ) -> Result<&[i32], DiceError> {
-        // All zeros again.
-        if target.is_dense_and_whole() && !self.left_out && self.codes.len() == voxels.len() {
-            return Ok(&self.codes);
-        }
-        target.codes(b, voxels, &mut self.codes)?;
-        self.codes.resize(padded(voxels.len()), LEFT_OUT);
-        self.left_out = self.codes.iter().fold(0, |least: i32, &code| least.min(code)) < 0;
-        Ok(&self.codes)
-    }
-
-    /// As [`read`](Self::read), compiled for the instructions at hand.
-    pub(super) fn read_with(
-        &mut self,
-        set: InstructionSet,
-        target: &Target<'_>,
-        b: usize,
-        voxels: &Range<usize>,
-    ) -> Result<(), DiceError> {
-        set.run(Read { codes: self, target, b, voxels })
-    }
-
-    pub(super) fn get(&self) -> &[i32] {
-        &self.codes
-    }
-
-    /// How many voxels count.
-    #[inline(always)]
-    pub(super) fn counted(&self) -> f64 {
-        f64::from(self.codes.iter().map(|&code| i32::from(code >= 0)).sum::<i32>())
-    }
-
-    /// Whether one of a block's own voxels is left out.
-    #[inline(always)]
-    pub(super) fn has_left_out(&self, voxels: &Range<usize>) -> bool {
-        self.left_out && self.codes[..voxels.len()].iter().fold(0, |least: i32, &code| least.min(code)) < 0
-    }
-
-    /// Rows of sixteen.
-    pub(super) fn tiles(&self) -> &[[i32; LANES]] {
-        self.codes.as_chunks().0
-    }
-
-    /// Adds the voxels of each class to its target's sums, and those that count to `voxels` of class 0.
-    pub(super) fn count<'a>(&'a self, sums: &'a mut [MapSums], all: bool) -> Count<'a> {
-        Count { codes: &self.codes, sums, all }
-    }
-}
-
-struct Read<'a> {
-    codes: &'a mut Codes,
-    target: &'a Target<'a>,
-    b: usize,
-    voxels: &'a Range<usize>,
-}
-
-impl Kernel for Read<'_> {
-    type Output = Result<(), DiceError>;
-
-    #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
-        self.codes.read(self.target, self.b, self.voxels).map(drop)
-    }
-}
-
-pub(super) struct Count<'a> {
-    codes: &'a [i32],
-    sums: &'a mut [MapSums],
-    all: bool,
-}
-
-impl Kernel for Count<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        if self.all {
-            self.sums[0].voxels +=
-                f64::from(self.codes.iter().map(|&code| i32::from(code >= 0)).sum::<i32>());
-        }
-        if self.sums.len() > 16 {
-            for &code in self.codes.iter().filter(|&&code| code >= 0) {
-                self.sums[code as usize].target += 1.0;
-            }
-            return;
-        }
-        for (c, sums) in self.sums.iter_mut().enumerate() {
-            sums.target += f64::from(self.codes.iter().map(|&code| i32::from(code == c as i32)).sum::<i32>());
-        }
-    }
-}
 
 /// A block of logits into rows `[C, length]`, left-out voxels as 0; false if one of the others is not finite.
 pub(super) struct Load<'a, F, M> {

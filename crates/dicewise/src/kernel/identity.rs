@@ -2,7 +2,8 @@
 
 use super::{
     Backward, Forward, Kernel, MapSums,
-    block::{Codes, Input, Truth, add_map, find_bad_value, fold, load_dense, load_probabilities, padded},
+    block::{Input, Truth, add_map, find_bad_value, fold, load_dense, load_probabilities},
+    codes::{Codes, padded},
     lanes::Lanes,
 };
 use crate::{DiceError, Element, Target, element::sealed::Lane, shape::Chunk, target::Kind};

@@ -5,6 +5,7 @@
 //! a fixed size and their `f64` sums are added in order, so a result does not depend on the number of threads.
 
 mod block;
+mod codes;
 mod identity;
 mod instruction_set;
 mod lane;

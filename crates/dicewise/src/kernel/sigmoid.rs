@@ -2,7 +2,8 @@
 
 use super::{
     Backward, CrossEntropyOf, Forward, Kernel, MapSums,
-    block::{Codes, Input, find_bad_value},
+    block::{Input, find_bad_value},
+    codes::Codes,
     lanes::{LANES, Lanes},
 };
 use crate::{DiceError, Element, element::sealed::Lane};

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::{
     Backward, Forward, Kernel, MapSums,
-    block::{Codes, Truth, add_map, find_bad_value, fold, load_dense, load_logits, padded},
+    block::{Truth, add_map, find_bad_value, fold, load_dense, load_logits},
+    codes::{Codes, padded},
 };
 use crate::{DiceError, Element, Target, element::sealed::Lane, target::Kind};
 

@@ -6,7 +6,8 @@
 
 use super::{
     Backward, Forward, InstructionSet, MapSums,
-    block::{Codes, Gather, Load, LoadTiles, Store, find_bad_value},
+    block::{Gather, Load, LoadTiles, Store, find_bad_value},
+    codes::Codes,
     lanes::LANES,
     softmax_tile::{DifferentiateFew, DifferentiateMany, MeasureFew, MeasureMany},
 };
