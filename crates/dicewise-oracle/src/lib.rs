@@ -289,7 +289,8 @@ impl Problem {
             } else {
                 (numerator + self.eps_numerator[*class]) / (denominator + self.eps_denominator[*class])
             };
-            let focal = if self.gamma == 1.0 { 1.0 - dice } else { (1.0 - dice).powf(self.gamma) };
+            // D is at most 1, up to rounding.
+            let focal = if self.gamma == 1.0 { 1.0 - dice } else { (1.0 - dice).max(0.0).powf(self.gamma) };
             loss -= self.share(*class, &subsets) * (1.0 - focal);
         }
         loss
@@ -303,8 +304,11 @@ impl Problem {
         for (class, maps) in &subsets {
             let (numerator, denominator) = self.numerator_and_denominator(&p, maps);
             let (n, d) = (numerator + self.eps_numerator[*class], denominator + self.eps_denominator[*class]);
-            let outer =
-                if self.gamma == 1.0 { 1.0 } else { self.gamma * (1.0 - n / d).powf(self.gamma - 1.0) };
+            let outer = if self.gamma == 1.0 {
+                1.0
+            } else {
+                self.gamma * (1.0 - n / d).max(0.0).powf(self.gamma - 1.0)
+            };
             for &(b, c) in maps {
                 let weight = self.volume_weight(c, maps);
                 for i in 0..self.voxels {

@@ -155,7 +155,7 @@ impl Logits {
                     for k in 0..of.classes {
                         sum += self.dice_weight * by_p[of.at(b, k, i)] * jacobian(k);
                     }
-                    if self.cross_entropy_weight != 0.0 {
+                    if self.cross_entropy_weight != 0.0 && self.count() != 0.0 {
                         sum += self.cross_entropy_weight / self.count()
                             * self.cross_entropy_slope(&of, b, c, i, jacobian);
                     }
