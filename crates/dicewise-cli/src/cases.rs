@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dicewise_data::augment::{Cue, Patch, Target};
+use dicewise_data::augment::{Cue, Patch, Target, hide};
 use dicewise_data::dataset::CaseError;
 use dicewise_data::folds::{Dealing, HoldOut, Split, hold_out, k_folds_dealt};
 use dicewise_data::groups::deal_groups;
@@ -67,6 +67,10 @@ pub(crate) fn load(config: &CellConfig, out: &Path) -> Result<Cases, RunError> {
     };
     let cue = config.groups.as_ref().and_then(|groups| groups.cue.as_ref());
     let cue = cue.map(|cue| Cue { group: cue.group.clone(), amplitude: cue.amplitude as f32 });
+    let absent = config.groups.as_ref().and_then(|groups| groups.absent.as_ref()).and_then(|absent| {
+        let label = config.target.labels.iter().find(|label| label.name == absent.label)?;
+        Some((&absent.group, label.values.as_slice()))
+    });
     let used: Vec<usize> = members
         .iter()
         .enumerate()
@@ -79,12 +83,18 @@ pub(crate) fn load(config: &CellConfig, out: &Path) -> Result<Cases, RunError> {
             case.group = groups.get(&case.subject).cloned();
         }
         let group = case.group.unwrap_or_else(|| NO_GROUP.to_owned());
-        let truth = case.labels.ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
+        let mut truth = case.labels.ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
         let annotated = config.target.labels.iter().map(|label| annotated(&label.values)).collect();
         let failed = |source| RunError::Preprocess { case: case.id.clone(), source };
         let mut prepared = preprocessing.prepare(&case.channels, Some(&truth)).map_err(failed)?;
         if let Some(cue) = &cue {
             cue.apply(&group, &mut prepared.channels);
+        }
+        if let Some(values) = absent.filter(|(absent, _)| **absent == group).map(|(_, values)| values) {
+            hide(values, &mut [], &mut truth);
+            let labels = prepared.labels.as_mut();
+            let labels = labels.ok_or_else(|| RunError::NoLabels { case: case.id.clone() })?;
+            hide(values, &mut prepared.channels, labels);
         }
         let patch = patch(config, &preprocessing, &prepared, &truth).map_err(failed)?;
         let image = prepared.image_centre().map_err(failed)?;

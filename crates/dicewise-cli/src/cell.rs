@@ -15,7 +15,7 @@ use dicewise_train::{EmptyClass, Observer, Outcome, SampleSource, Step, Trainer,
 use crate::evaluations::Evaluations;
 use crate::lock::FolderLock;
 use crate::metrics::Metrics;
-use crate::network::{network, prior_bias, training_config};
+use crate::network::{mean, network, prior_bias, training_config};
 use crate::prepared_case::PreparedCase;
 use crate::run_error::RunError;
 use crate::score::{Prediction, label_maps, predict_case, score_case};
@@ -176,8 +176,8 @@ impl CellRun<'_> {
         let unvaried = CaseSource::validation(self.config, &training_cases)?;
         let validation = CaseSource::validation(self.config, &test_cases)?;
 
-        let mean_sizes = unvaried.mean_sizes().map_err(RunError::io(self.folder))?;
-        let mut config = training_config(self.config, training.cases(), &mean_sizes)?;
+        let sizes = unvaried.sizes().map_err(RunError::io(self.folder))?;
+        let mut config = training_config(self.config, &sizes)?;
         let latest = self.folder.join(CHECKPOINT_LATEST);
         config.checkpoint = Some((latest.clone(), CHECKPOINT_EVERY));
         config.previous_checkpoint = Some(self.folder.join(CHECKPOINT_PREVIOUS));
@@ -191,7 +191,7 @@ impl CellRun<'_> {
         let mut unet = network(self.config, in_channels, &device);
         if self.config.network.prior_bias {
             let voxels = training.shape().iter().product();
-            unet = unet.with_output_bias(&prior_bias(self.config, &mean_sizes, voxels));
+            unet = unet.with_output_bias(&prior_bias(self.config, &mean(&sizes), voxels));
         }
         let finished = self.folder.join(CHECKPOINT_FINAL);
         if finished.is_file() {

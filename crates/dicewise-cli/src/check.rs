@@ -1,5 +1,6 @@
 //! `dicewise check`: what a dataset holds, what is wrong with it, and what that means for the loss.
 mod advice;
+mod batches;
 mod label_size;
 mod looks_missing;
 mod plots;
@@ -12,6 +13,7 @@ use dicewise_data::check::{CaseSummary, CheckReport, Defect, Severity, check};
 use dicewise_data::dataset::{Dataset, DatasetError};
 use serde::Serialize;
 
+use self::batches::LabelBatches;
 use self::label_size::LabelSizes;
 use self::looks_missing::LooksMissing;
 use self::recommendation::Recommendation;
@@ -57,6 +59,8 @@ struct Findings<'a> {
     case_count: usize,
     defects: Vec<Finding<'a>>,
     labels: Vec<LabelSizes<'a>>,
+    /// How often batch-wise Dice sees a label that not all cases have.
+    batches: Vec<LabelBatches<'a>>,
     cases: &'a [CaseSummary],
     /// Labels that are declared annotated, as all are without a word, and were probably not drawn.
     looks_missing: Vec<LooksMissing<'a>>,
@@ -101,6 +105,7 @@ impl<'a> Findings<'a> {
             defects,
             advice: advice::of(&labels, &looks_missing),
             recommendation: recommendation::of(&labels, &looks_missing),
+            batches: batches::of(&labels),
             looks_missing,
             presence_csv,
             labels,

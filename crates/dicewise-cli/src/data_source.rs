@@ -1,6 +1,6 @@
 //! Where cases come from: a phantom, or a folder.
 use dicewise_data::dataset::{self, Case, Dataset};
-use dicewise_data::phantom::{Phantom, PhantomKind};
+use dicewise_data::phantom::{CONTROL, Phantom, PhantomKind};
 use dicewise_data::presence::Presence;
 use dicewise_experiment::{Data, Layout};
 
@@ -14,17 +14,18 @@ pub(crate) enum Source {
 
 impl Source {
     pub(crate) fn open(data: &Data) -> Result<Self, RunError> {
-        let phantom = |kind: PhantomKind, counts, seed, shape| -> Result<Self, RunError> {
-            let phantom = Phantom::new(kind, counts, seed)?;
-            Ok(Self::Phantom(phantom.with_grid(shape, kind.default_spacing_mm())?))
+        let phantom = |kind: PhantomKind, counts, seed, shape| -> Result<Phantom, RunError> {
+            Ok(Phantom::new(kind, counts, seed)?.with_grid(shape, kind.default_spacing_mm())?)
         };
         match data {
             Data::TumourPhantom { shape, seed, cases } => {
                 let count = |group: &str| cases.iter().find(|g| g.group == group).map_or(0, |g| g.count);
-                phantom(PhantomKind::Tumour, PhantomKind::Tumour.groups().map(count), *seed, *shape)
+                let counts = PhantomKind::Tumour.groups().map(count);
+                let phantom = phantom(PhantomKind::Tumour, counts, *seed, *shape)?;
+                Ok(Self::Phantom(phantom.with_controls(count(CONTROL))?))
             }
             Data::HeartPhantom { shape, seed, subjects } => {
-                phantom(PhantomKind::Heart, [*subjects; 2], *seed, *shape)
+                Ok(Self::Phantom(phantom(PhantomKind::Heart, [*subjects; 2], *seed, *shape)?))
             }
             Data::Folder { path, layout } => {
                 let dataset = match data_layout(*layout) {

@@ -111,12 +111,12 @@ fn time_a_step(
     let source = MadeUp { channels: survey.channels, classes, shape: seen };
     let mut config = config.clone();
     config.cell.batch_size = batch_size;
-    let sizes = vec![seen.iter().product::<usize>() as f64 / 2.0; classes];
+    let sizes = vec![vec![seen.iter().product::<usize>() as f64 / 2.0; classes]; source.cases()];
     let training = TrainingConfig {
         iterations: 1 + TIMED_STEPS,
         validate_every: 0,
         evaluate_every: 0,
-        ..training_config(&config, source.cases(), &sizes)?
+        ..training_config(&config, &sizes)?
     };
     let mut trainer = Trainer::new(training, network(&config, survey.channels, &device), device);
     let mut times = Times(vec![Instant::now()]);

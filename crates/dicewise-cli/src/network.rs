@@ -1,9 +1,11 @@
 //! From the experiment's words to the network and its training.
 use burn::tensor::Device;
+use dicewise_experiment as experiment;
 use dicewise_experiment::{
     Architecture, CellConfig, Duration, HiddenActivation, Norm, OutputActivation, Schedule, Training,
+    WarmUpRule,
 };
-use dicewise_train::{Activation, Normalisation, TrainingConfig, UNet, UNetConfig};
+use dicewise_train::{Activation, Batches, Normalisation, TrainingConfig, UNet, UNetConfig, WarmUp};
 
 use crate::run_error::RunError;
 
@@ -60,6 +62,23 @@ pub(crate) fn prior_bias(config: &CellConfig, mean_sizes: &[f64], voxels: usize)
     bias.map(|b| b as f32).collect()
 }
 
+/// Mean number of voxels of each output channel over the cases: E Σy of Eq. 5.
+pub(crate) fn mean(sizes: &[Vec<f64>]) -> Vec<f64> {
+    let channels = sizes.first().map_or(0, Vec::len);
+    let sum = |channel: usize| sizes.iter().map(|of_case| of_case[channel]).sum::<f64>();
+    (0..channels).map(|channel| sum(channel) / sizes.len() as f64).collect()
+}
+
+/// The stratum of each case: cases that have voxels of the same channels are in one.
+fn strata(sizes: &[Vec<f64>]) -> Vec<usize> {
+    let patterns: Vec<Vec<bool>> =
+        sizes.iter().map(|of_case| of_case.iter().map(|&voxels| voxels > 0.0).collect()).collect();
+    let mut known: Vec<&Vec<bool>> = patterns.iter().collect();
+    known.sort();
+    known.dedup();
+    patterns.iter().map(|pattern| known.partition_point(|&other| other < pattern)).collect()
+}
+
 /// Iterations of a training with so many batches in an epoch.
 pub(crate) fn iterations(training: &Training, epoch: usize) -> usize {
     match training.duration {
@@ -68,14 +87,18 @@ pub(crate) fn iterations(training: &Training, epoch: usize) -> usize {
     }
 }
 
-/// How a cell is trained on so many cases.
-pub(crate) fn training_config(
-    config: &CellConfig,
-    cases: usize,
-    mean_sizes: &[f64],
-) -> Result<TrainingConfig, RunError> {
-    let batch_size = config.cell.batch_size;
-    let epoch = cases.div_ceil(batch_size);
+/// How a cell is trained on its cases.
+/// `sizes` are the voxels of every output channel in each of them, as training sees it.
+pub(crate) fn training_config(config: &CellConfig, sizes: &[Vec<f64>]) -> Result<TrainingConfig, RunError> {
+    let (batch_size, cases) = (config.cell.batch_size, sizes.len());
+    let mean_sizes = &mean(sizes);
+    let setting = &config.cell.setting;
+    let batches = match setting.batches.unwrap_or(config.training.batches) {
+        experiment::Batches::Shuffled => Batches::Shuffled,
+        experiment::Batches::Stratified => Batches::Stratified(strata(sizes)),
+        experiment::Batches::Separated => Batches::Separated(strata(sizes)),
+    };
+    let epoch = batches.epoch(cases, batch_size).div_ceil(batch_size);
     let iterations = iterations(&config.training, epoch);
     let unit = match config.training.duration {
         Duration::Iterations(_) => 1,
@@ -84,11 +107,14 @@ pub(crate) fn training_config(
     // Patiences and intervals are for a number of training cases, where that is said.
     let per_records = config.training.records.map_or(1.0, |records| records as f64 / cases as f64);
     let scaled = |n: usize| ((n as f64 * per_records).round() as usize).max(1);
-    let setting = &config.cell.setting;
     let loss = setting.dice_loss(&config.target, mean_sizes)?;
     // Warm-up concerns settings whose ε is large; for the others both losses are the same.
     let tiny = setting.warm_up_loss(config.epsilon_tiny, &config.target, mean_sizes)?;
-    let warm_up = config.training.epsilon_warm_up.filter(|_| tiny != loss).map(|until| (until, tiny));
+    let warm_up = setting.epsilon_warm_up.or(config.training.epsilon_warm_up);
+    let warm_up = warm_up.filter(|_| tiny != loss).map(|warm_up| match warm_up {
+        experiment::WarmUp::Iterations(until) => WarmUp::Iterations(until, tiny),
+        experiment::WarmUp::When(WarmUpRule::Auto) => WarmUp::Growth(tiny),
+    });
     Ok(TrainingConfig {
         iterations,
         batch_size,
@@ -105,7 +131,9 @@ pub(crate) fn training_config(
         seed: config.cell.seed,
         output: output_activation(config.target.activation),
         loss,
+        cross_entropy: setting.cross_entropy,
         warm_up,
+        batches,
         validate_every: config.training.validate_every.unwrap_or(0) * unit,
         evaluate_every: config.training.evaluate_every.map_or(0, scaled) * unit,
         evaluated_checkpoint: None,

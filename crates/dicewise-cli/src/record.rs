@@ -122,6 +122,9 @@ fn in_words(setting: &Setting) -> String {
         Smoothing::Uniform(epsilon) => format!("{epsilon:e}"),
         Smoothing::PerClass(epsilon) => format!("{epsilon:?}"),
         Smoothing::FromData => "E Σy of each class over the training images".to_owned(),
+        Smoothing::TimesFromData(times) => {
+            format!("{times} times E Σy of each class over the training images")
+        }
     };
     let Epsilon { numerator, denominator } = &setting.epsilon;
     let epsilon = match numerator == denominator {
@@ -144,7 +147,12 @@ fn in_words(setting: &Setting) -> String {
         Missing::Marginal => format!("marginal Dice, labels {rule}"),
     };
     let background = if setting.background { "with background" } else { "background left out" };
-    format!("Φ = {}, {epsilon}, {background}, {missing}", setting.partition.symbol())
+    let symbol = setting.partition.symbol();
+    let cross_entropy = match setting.cross_entropy {
+        0.0 => String::new(),
+        weight => format!(", and {weight} times cross-entropy"),
+    };
+    format!("Φ = {symbol}, {epsilon}, {background}, {missing}{cross_entropy}")
 }
 
 fn machine() -> Machine {

@@ -7,10 +7,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
-use dicewise_experiment::{CellConfig, Duration, Experiment, Grid, Overrides};
+use dicewise_experiment::{CellConfig, Duration, Experiment, Grid, Overrides, Setting, Smoothing};
 use dicewise_report::{
     CaseScore, ReportOptions, Table1, Table1Options, TerminalStyle, roc_table, write_atomically, write_cases,
-    write_report, write_roc,
+    write_epsilon_figure, write_report, write_roc,
 };
 
 use crate::args;
@@ -190,9 +190,42 @@ fn write_results(experiment: &Experiment, scores: &[CaseScore], out: &Path) -> R
     write_atomically(&file("table1.md"), table.to_markdown().as_bytes())?;
     write_roc(&file("roc.csv"), &roc)?;
     for label in &experiment.target.labels {
-        table.write_dsc_figure(&label.name, &file(&format!("dsc_{}.png", label.name)))?;
+        let name = &label.name;
+        table.write_dsc_figure(name, &file(&format!("dsc_{name}.png")))?;
+        if scores.iter().any(|score| score.label == *name && score.target_volume_ml == 0.0) {
+            table.write_volume_figure(name, &file(&format!("volume_{name}.png")))?;
+        }
+    }
+    let groups = groups(experiment, scores);
+    for block in &experiment.blocks {
+        let multiples = multiples_of_the_heuristic(&block.settings);
+        if multiples.len() < 3 {
+            continue;
+        }
+        let labelling = block.labelling.to_string();
+        for label in &experiment.target.labels {
+            let path = file(&format!("epsilon_{labelling}_{}.png", label.name));
+            write_epsilon_figure(scores, (&labelling, &label.name), &multiples, &groups, &path)?;
+        }
     }
     Ok(table)
+}
+
+/// Name and ε, as a multiple of the data's E Σy, of settings that differ in ε only.
+fn multiples_of_the_heuristic(settings: &[Setting]) -> Vec<(String, f64)> {
+    let multiple = |setting: &Setting| match (&setting.epsilon.numerator, &setting.epsilon.denominator) {
+        (above, below) if above != below => None,
+        (Smoothing::FromData, _) => Some(1.0),
+        (Smoothing::TimesFromData(times), _) => Some(*times),
+        (Smoothing::Uniform(_) | Smoothing::PerClass(_), _) => None,
+    };
+    let found: Vec<_> = settings.iter().filter_map(|s| Some((s, multiple(s)?))).collect();
+    let Some(&(first, _)) = found.first() else { return Vec::new() };
+    let like_the_first = |setting: &Setting| {
+        let named = Setting { name: first.name.clone(), epsilon: first.epsilon.clone(), ..setting.clone() };
+        named == *first
+    };
+    found.into_iter().filter(|(s, _)| like_the_first(s)).map(|(s, x)| (s.name.clone(), x)).collect()
 }
 
 /// Mean DSC of each group and label, for the line of a finished cell.

@@ -88,18 +88,15 @@ impl<'a> CaseSource<'a> {
         })
     }
 
-    /// Mean number of voxels of each output channel over the cases, labels emptied where the labelling says so:
-    /// E Σy of Eq. 5.
-    pub(crate) fn mean_sizes(&self) -> io::Result<Vec<f64>> {
-        let channels = self.target.channels();
-        let mut sums = vec![0.0; channels];
-        for case in 0..self.cases.len() {
-            let target = self.draw(case, 0)?.target;
-            for (sum, map) in sums.iter_mut().zip(target.chunks(target.len() / channels)) {
-                *sum += map.iter().map(|&y| f64::from(y)).sum::<f64>();
-            }
-        }
-        Ok(sums.iter().map(|sum| sum / self.cases.len().max(1) as f64).collect())
+    /// Voxels of each output channel in each case, labels emptied where the labelling says so: Σy of Eq. 5.
+    pub(crate) fn sizes(&self) -> io::Result<Vec<Vec<f64>>> {
+        let size = |map: &[f32]| map.iter().map(|&y| f64::from(y)).sum();
+        (0..self.cases.len())
+            .map(|case| {
+                let target = self.draw(case, 0)?.target;
+                Ok(target.chunks(target.len() / self.target.channels()).map(size).collect())
+            })
+            .collect()
     }
 
     /// Number of channels of the images.
@@ -283,11 +280,12 @@ mod tests {
     }
 
     #[test]
-    fn mean_sizes_are_of_the_labels_that_training_sees() {
+    fn sizes_are_of_the_labels_that_training_sees() {
         let cases = [case("ED"), case("ES")];
         let cases: Vec<&PreparedCase> = cases.iter().collect();
         let source = CaseSource::validation(&config("sigmoid", "partial"), &cases).unwrap();
-        assert_eq!(source.mean_sizes().unwrap(), [2.0, 2.0]);
+        assert_eq!(source.sizes().unwrap(), [[4.0, 2.0], [0.0, 2.0]]);
+        assert_eq!(crate::network::mean(&source.sizes().unwrap()), [2.0, 2.0]);
     }
 
     /// As [`case`], with a soft target of the shares ¼ and ½ of outer and inner in the last voxel.

@@ -4,10 +4,11 @@ use std::sync::atomic::AtomicBool;
 
 use dicewise_data::dataset::Dataset;
 use dicewise_experiment::{
-    Alignment, Architecture, Augmentation, Cell, CellConfig, Centre, Data, Dealing, Duration, Epsilon,
-    EpsilonLayout, HiddenActivation, LabelResampling, Labelling, Layout, Missing, MissingRule, Network, Norm,
-    Normalise, OutputActivation, Partition, Patch, PatchPlace, PredictionExtent, Preprocessing, Restore,
-    Schedule, Scored, Setting, Smoothing, Split, Target, TargetLabel, Training, Weighting, WindowOrder,
+    Alignment, Architecture, Augmentation, Batches, Cell, CellConfig, Centre, Data, Dealing, Duration,
+    Epsilon, EpsilonLayout, HiddenActivation, LabelResampling, Labelling, Layout, Missing, MissingRule,
+    Network, Norm, Normalise, OutputActivation, Partition, Patch, PatchPlace, PredictionExtent,
+    Preprocessing, Restore, Schedule, Scored, Setting, Smoothing, Split, Target, TargetLabel, Training,
+    WarmUp, Weighting, WindowOrder,
 };
 
 use crate::args;
@@ -174,7 +175,8 @@ fn config(args: &args::Train) -> Result<CellConfig, RunError> {
             learning_rate: args.learning_rate,
             l2: 1e-5,
             validate_every: None,
-            epsilon_warm_up: args.epsilon_warm_up,
+            epsilon_warm_up: args.epsilon_warm_up.map(WarmUp::Iterations),
+            batches: Batches::Shuffled,
             evaluate_every: None,
             scored: Scored::Final,
             records: None,
@@ -242,6 +244,9 @@ fn setting(args: &args::Train, target: &Target) -> Result<Setting, RunError> {
                     Some(args::Epsilon::Voxels(voxels)) => Smoothing::Uniform(voxels),
                     None => Smoothing::Uniform(EPSILON_TINY),
                 }),
+                cross_entropy: 0.0,
+                epsilon_warm_up: None,
+                batches: None,
             }
         }
     };

@@ -18,7 +18,8 @@ pub struct GroupCount {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "source")]
 pub enum Data {
-    /// Brain-like volumes with tumours of two grades, label 1, groups HGG and LGG, one case a subject.
+    /// Brain-like volumes with tumours of two grades, label 1, groups HGG and LGG, one case a subject; in a third
+    /// group, control, an old infarct instead.
     TumourPhantom {
         /// Voxels along x, y, z.
         shape: [usize; 3],
@@ -116,6 +117,19 @@ pub struct GroupAssignment {
     /// An artificial mark on the images of one group, so that a network can tell it apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cue: Option<Cue>,
+    /// A group whose cases lack a structure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Absent>,
+}
+
+/// Cases that really lack a structure: in the cases of one group, every slice across y that holds the label is blanked,
+/// in image and truth, as if the field of view ended before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// The group.
+    pub group: String,
+    /// Name of the label.
+    pub label: String,
 }
 
 /// The additive cue: `x(i, j, k) += amplitude · sin(π/2 · (i + j))` after normalisation, on the images of one group.

@@ -20,7 +20,10 @@ impl fmt::Display for Grid<'_> {
                         block.labelling.to_string(),
                         setting.name.clone(),
                         batch_size.to_string(),
-                        setting.partition.symbol().to_owned(),
+                        match setting.cross_entropy {
+                            0.0 => setting.partition.symbol().to_owned(),
+                            weight => format!("{} + {weight} CE", setting.partition.symbol()),
+                        },
                         epsilon_text(&setting.epsilon),
                         missing_text(setting).to_owned(),
                     ]);
@@ -78,6 +81,7 @@ fn smoothing_text(smoothing: &Smoothing) -> String {
         Smoothing::Uniform(value) => format!("{value:?}"),
         Smoothing::PerClass(values) => format!("{values:?}"),
         Smoothing::FromData => "E Σy".to_owned(),
+        Smoothing::TimesFromData(times) => format!("{times} E Σy"),
     }
 }
 
@@ -95,7 +99,8 @@ fn missing_text(setting: &Setting) -> &'static str {
 fn notes(experiment: &Experiment) -> Vec<String> {
     let mut notes = Vec::new();
     let from_data = experiment.blocks.iter().flat_map(|block| &block.settings);
-    let from_data = from_data.filter(|setting| setting.epsilon.is_from_data()).count() > 0;
+    let cold = |setting: &&Setting| setting.epsilon.is_from_data() && setting.epsilon_warm_up.is_none();
+    let from_data = from_data.filter(cold).count() > 0;
     let softmax = experiment.target.activation == OutputActivation::Softmax;
     if from_data && softmax && experiment.training.epsilon_warm_up.is_none() {
         notes.push(

@@ -43,17 +43,17 @@ mod training;
 
 pub use cell::{Cell, CellConfig, Labelling};
 pub use dataset::{
-    Cue, Data, Dealing, GroupAssignment, GroupCount, Layout, OutputActivation, PartialLabelling, Split,
-    Target, TargetLabel,
+    Absent, Cue, Data, Dealing, GroupAssignment, GroupCount, Layout, OutputActivation, PartialLabelling,
+    Split, Target, TargetLabel,
 };
 pub use experiment::{CellBlock, Experiment, Overrides};
 pub use grid::Grid;
 pub use mistake::{ExperimentError, InvalidExperiment, Mistake, MistakeKind};
 pub use setting::{Epsilon, EpsilonLayout, Missing, MissingRule, Partition, Setting, Smoothing, Weighting};
 pub use training::{
-    Alignment, Architecture, Augmentation, Centre, Duration, HiddenActivation, LabelResampling, Network,
-    Norm, Normalise, Patch, PatchPlace, PredictionExtent, Preprocessing, Restore, Schedule, Scored, Training,
-    WindowOrder,
+    Alignment, Architecture, Augmentation, Batches, Centre, Duration, HiddenActivation, LabelResampling,
+    Network, Norm, Normalise, Patch, PatchPlace, PredictionExtent, Preprocessing, Restore, Schedule, Scored,
+    Training, WarmUp, WarmUpRule, WindowOrder,
 };
 
 /// Whether a value says nothing new, so that configurations from before there was a choice stay the same.

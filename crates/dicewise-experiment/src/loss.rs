@@ -43,6 +43,7 @@ impl Setting {
                 Smoothing::Uniform(value) => vec![*value; channels],
                 Smoothing::PerClass(values) => values.clone(),
                 Smoothing::FromData => mean_sizes.to_vec(),
+                Smoothing::TimesFromData(times) => mean_sizes.iter().map(|size| size * times).collect(),
             };
             values.into_iter().map(|value| value.min(largest)).collect()
         };

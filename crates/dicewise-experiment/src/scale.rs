@@ -1,5 +1,7 @@
 //! The same experiment, smaller.
-use crate::{Architecture, Data, Duration, Epsilon, Experiment, PredictionExtent, Schedule, Smoothing};
+use crate::{
+    Architecture, Data, Duration, Epsilon, Experiment, PredictionExtent, Schedule, Smoothing, WarmUp,
+};
 
 impl Experiment {
     /// The same grid of cells on coarser images with a narrower network and a shorter training, for factors below 1.
@@ -60,7 +62,13 @@ impl Experiment {
             Duration::Iterations(n) => Duration::Iterations(whole(n)),
             Duration::Epochs(n) => Duration::Epochs(whole(n)),
         };
-        training.epsilon_warm_up = training.epsilon_warm_up.map(|n| (n as f64 * factor) as usize);
+        let settings = self.blocks.iter_mut().flat_map(|block| &mut block.settings);
+        let warm_ups = settings.map(|setting| &mut setting.epsilon_warm_up);
+        for warm_up in warm_ups.chain([&mut training.epsilon_warm_up]) {
+            if let Some(WarmUp::Iterations(n)) = warm_up {
+                *n = (*n as f64 * factor) as usize;
+            }
+        }
         training.evaluate_every = training.evaluate_every.map(whole);
         if let Schedule::Plateau { patience, stop_patience, .. } = &mut training.schedule {
             (*patience, *stop_patience) = (whole(*patience), whole(*stop_patience));
@@ -73,7 +81,7 @@ impl Experiment {
                 match smoothing {
                     Smoothing::Uniform(epsilon) => shrink(epsilon),
                     Smoothing::PerClass(epsilon) => epsilon.iter_mut().for_each(shrink),
-                    Smoothing::FromData => {}
+                    Smoothing::FromData | Smoothing::TimesFromData(_) => {}
                 }
             }
         }

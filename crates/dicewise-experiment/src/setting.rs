@@ -1,7 +1,7 @@
 //! A setting: which Dice loss, and what happens to missing labels.
 use serde::{Deserialize, Serialize};
 
-use crate::is_default;
+use crate::{Batches, WarmUp, is_default};
 
 /// Φ: the partition of the voxels of a batch into the subsets over which Dice is computed (`|Φ|` subsets each).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +45,25 @@ pub enum Smoothing {
     /// The paper's heuristic (Eq. 5 with a = ½, b = 2): for each class E Σy, the mean number of voxels over the
     /// training images as the network sees them, labels emptied where the labelling says so.
     FromData,
+    /// This many times [`Self::FromData`].
+    TimesFromData(f64),
+}
+
+impl Smoothing {
+    /// This ε times a factor.
+    pub fn times(&self, factor: f64) -> Self {
+        match self {
+            Self::Uniform(epsilon) => Self::Uniform(epsilon * factor),
+            Self::PerClass(epsilons) => Self::PerClass(epsilons.iter().map(|e| e * factor).collect()),
+            Self::FromData => Self::TimesFromData(factor),
+            Self::TimesFromData(times) => Self::TimesFromData(times * factor),
+        }
+    }
+
+    /// Whether it is a multiple of what the data give.
+    fn is_from_data(&self) -> bool {
+        matches!(self, Self::FromData | Self::TimesFromData(_))
+    }
 }
 
 /// ε of Eq. 3, in voxels. Equal in numerator and denominator unless a setting says otherwise.
@@ -64,7 +83,7 @@ impl Epsilon {
 
     /// Whether ε is of the size of the objects, so that training may have to start with a tiny one (ε warm-up).
     pub fn is_from_data(&self) -> bool {
-        self.numerator == Smoothing::FromData || self.denominator == Smoothing::FromData
+        self.numerator.is_from_data() || self.denominator.is_from_data()
     }
 }
 
@@ -134,6 +153,15 @@ pub struct Setting {
     pub epsilon_layout: EpsilonLayout,
     /// ε.
     pub epsilon: Epsilon,
+    /// Weight of a cross-entropy added to the Dice loss; 0 adds none.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub cross_entropy: f64,
+    /// Instead of the training's [`Training::epsilon_warm_up`](crate::Training::epsilon_warm_up).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epsilon_warm_up: Option<WarmUp>,
+    /// Instead of the training's [`Training::batches`](crate::Training::batches).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batches: Option<Batches>,
 }
 
 impl Setting {
@@ -153,6 +181,9 @@ impl Setting {
             weighting: Weighting::Normalised,
             epsilon_layout: EpsilonLayout::Paper,
             epsilon: Epsilon::both(Smoothing::Uniform(tiny)),
+            cross_entropy: 0.0,
+            epsilon_warm_up: None,
+            batches: None,
         };
         let setting = match name {
             "I" => paper(Partition::ImageWise),

@@ -266,9 +266,12 @@ pub struct Training {
     /// Iterations or epochs between two validations; no validation during training when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validate_every: Option<usize>,
-    /// Iterations at the start during which no ε is larger than the tiny one (ε warm-up).
+    /// How long no ε is larger than the tiny one (ε warm-up).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub epsilon_warm_up: Option<usize>,
+    pub epsilon_warm_up: Option<WarmUp>,
+    /// Which cases share a batch.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub batches: Batches,
     /// Iterations or epochs between two evaluations of the held-out cases, each with a checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluate_every: Option<usize>,
@@ -283,6 +286,37 @@ pub struct Training {
     pub duration: Duration,
     /// What becomes of the learning rate.
     pub schedule: Schedule,
+}
+
+/// The length of ε warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum WarmUp {
+    /// So many iterations.
+    Iterations(usize),
+    /// As the training tells, class by class.
+    When(WarmUpRule),
+}
+
+/// When a class gets its ε.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WarmUpRule {
+    /// Once its Dice with that ε would rise if its predictions grew: its ε no longer makes the class disappear.
+    Auto,
+}
+
+/// Which cases share a batch. A stratum is the cases that have the same labels, as training sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Batches {
+    /// As they come in a random order.
+    #[default]
+    Shuffled,
+    /// Each batch has its share of every stratum.
+    Stratified,
+    /// Each batch is of one stratum.
+    Separated,
 }
 
 /// Which network of a training is scored.

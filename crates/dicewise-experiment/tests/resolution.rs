@@ -1,7 +1,10 @@
 //! What a valid file becomes: order, overrides, folders, hashes.
 use std::path::Path;
 
-use dicewise_experiment::{CellConfig, Data, Experiment, ExperimentError, MistakeKind, Overrides, Smoothing};
+use dicewise_experiment::{
+    Batches, CellConfig, Data, Epsilon, Experiment, ExperimentError, MistakeKind, Overrides, Smoothing,
+    WarmUp, WarmUpRule,
+};
 use proptest::prelude::*;
 
 const TEXT: &str = r#"
@@ -190,4 +193,25 @@ proptest! {
         }
         survives(&pieces.concat());
     }
+}
+
+#[test]
+fn a_multiple_of_the_heuristic_is_one_of_what_the_labelling_has() {
+    let setting = "[[setting]]\nname = \"third\"\npartition = \"I\"\nepsilon = { times_heuristic = 0.25 }\n\
+                   cross_entropy = 0.5\nepsilon_warm_up = \"auto\"\nbatches = \"stratified\"\n[[cells]]";
+    let text = TEXT.replacen("[[cells]]", setting, 1).replace("\"I_eps\"", "\"third\"");
+    let experiment = parse(&text, &Overrides::default()).expect("valid");
+    let third: Vec<_> =
+        experiment.cells().into_iter().map(|cell| cell.setting).filter(|s| s.name == "third").collect();
+    let partial = third.first().expect("partial");
+    assert_eq!(partial.epsilon, Epsilon::both(Smoothing::Uniform(8789.0 / 4.0)));
+    assert_eq!(third.last().expect("full").epsilon, Epsilon::both(Smoothing::Uniform(12412.0 / 4.0)));
+    assert_eq!(partial.cross_entropy, 0.5);
+    assert_eq!(partial.epsilon_warm_up, Some(WarmUp::When(WarmUpRule::Auto)));
+    assert_eq!(partial.batches, Some(Batches::Stratified));
+    // Without a number, of the data.
+    let text = text.replace("epsilon_heuristic = { full = 12412, partial = 8789 }", "");
+    let experiment = parse(&text, &Overrides::default()).expect("valid");
+    let third = experiment.cells().into_iter().map(|cell| cell.setting).find(|s| s.name == "third");
+    assert_eq!(third.expect("third").epsilon, Epsilon::both(Smoothing::TimesFromData(0.25)));
 }

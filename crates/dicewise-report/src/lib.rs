@@ -50,7 +50,7 @@ pub use case_score::{CASES_HEADER, CaseScore, parse_cases, read_cases, write_cas
 pub use cell::{Cell, CellOrder};
 pub use comparison::{Measure, PairedComparison, Tests, compare_cells};
 pub use error::ReportError;
-pub use figure::{Colour, Contour, LegendEntry, OverlayFigure, OverlayRow, Tile};
+pub use figure::{Colour, Contour, LegendEntry, OverlayFigure, OverlayRow, Tile, write_epsilon_figure};
 pub use output::write_atomically;
 pub use page::{
     ExplorerStart, Finding, Outcome, ReportOptions, explorer_page, findings, write_progress, write_report,

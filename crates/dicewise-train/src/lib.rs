@@ -4,8 +4,10 @@
 //! - [`Trainer`] trains one on samples from a [`SampleSource`], visibly ([`Observer`]), resumably ([`checkpoint`]) and
 //!   reproducibly: everything random is a function of the seed and of how many samples have been drawn.
 //! - [`predict`] turns a volume of any size into class probabilities.
+mod batches;
 mod block;
 pub mod checkpoint;
+mod cross_entropy;
 mod empty_class;
 mod error;
 mod exact;
@@ -17,7 +19,9 @@ mod predict;
 mod schedule;
 mod trainer;
 mod unet;
+mod warm_up;
 
+pub use batches::Batches;
 pub use empty_class::EmptyClass;
 pub use error::TrainError;
 pub use lesson::Lesson;
@@ -28,6 +32,7 @@ pub use predict::{Channels, OutputActivation, predict};
 pub use schedule::{Schedule, ScheduleState};
 pub use trainer::{Observer, Outcome, Sample, SampleSource, Step, Trainer, TrainingConfig};
 pub use unet::{Activation, Normalisation, UNet, UNetConfig};
+pub use warm_up::WarmUp;
 
 /// The code of the Burn guide runs as a test of the documentation.
 #[cfg(doctest)]

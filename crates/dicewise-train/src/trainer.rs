@@ -8,9 +8,10 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor, TensorData};
 use dicewise::{DiceError, DiceLoss, Presence};
 use dicewise_burn::{DiceValue, SoftDiceLoss};
-use dicewise_data::seed::{Purpose, shuffle, stream};
 
+use crate::batches::Batches;
 use crate::checkpoint::{self, CheckpointError, Progress};
+use crate::cross_entropy::{cross_entropy, missing_maps};
 use crate::empty_class::EmptyClass;
 use crate::error::TrainError;
 use crate::lesson::Lesson;
@@ -18,6 +19,7 @@ use crate::optimizer::{Adam, kernel_square_sum};
 use crate::predict::OutputActivation;
 use crate::schedule::Schedule;
 use crate::unet::UNet;
+use crate::warm_up::WarmUp;
 
 /// One training example as the network sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,8 +65,12 @@ pub struct TrainingConfig {
     pub output: OutputActivation,
     /// The loss.
     pub loss: DiceLoss,
-    /// Another loss (usually the same with a tiny ε) for the first iterations: ε warm-up.
-    pub warm_up: Option<(usize, DiceLoss)>,
+    /// Weight of a cross-entropy added to it; 0 adds none.
+    pub cross_entropy: f64,
+    /// ε warm-up.
+    pub warm_up: Option<WarmUp>,
+    /// Which cases share a batch.
+    pub batches: Batches,
     /// Validate (and let the schedule observe) every so many iterations; 0 is never.
     pub validate_every: usize,
     /// Let the observer evaluate the network every so many iterations; 0 is never.
@@ -86,7 +92,7 @@ pub struct TrainingConfig {
 pub struct Step {
     /// Iterations done, this one included.
     pub iteration: usize,
-    /// Training loss, without the L2 penalty.
+    /// Training loss, cross-entropy included where there is one, without the L2 penalty.
     pub loss: f64,
     /// Learning rate used.
     pub learning_rate: f64,
@@ -265,30 +271,36 @@ impl Trainer {
 
     fn step(&mut self, training: &dyn SampleSource) -> Result<Step, TrainError> {
         let iteration = self.progress.iteration;
-        let samples: Vec<Sample> = (0..self.config.batch_size)
+        let (cases, size, seed) = (training.cases(), self.config.batch_size, self.config.seed);
+        let epoch_length = self.config.batches.epoch(cases, size);
+        let samples: Vec<Sample> = (0..size)
             .map(|slot| {
-                let drawn = iteration * self.config.batch_size + slot;
-                let (epoch, place) = ((drawn / training.cases()) as u64, drawn % training.cases());
-                training.draw(self.order(epoch, training.cases())[place], epoch)
+                let drawn = iteration * size + slot;
+                let (epoch, place) = ((drawn / epoch_length) as u64, drawn % epoch_length);
+                training.draw(self.config.batches.order(cases, size, seed, epoch)[place], epoch)
             })
             .collect::<Result<_, _>>()?;
+        let refused = |source| TrainError::Loss { iteration: iteration + 1, source };
         let loss = match &self.config.warm_up {
-            Some((until, loss)) if iteration < *until => loss,
-            _ => &self.config.loss,
+            Some(WarmUp::Iterations(until, tiny)) if iteration < *until => tiny.clone(),
+            Some(WarmUp::Growth(tiny)) => {
+                self.progress.growth.loss(tiny, &self.config.loss).map_err(refused)?
+            }
+            _ => self.config.loss.clone(),
         };
         let batch = Batch::new(&samples, training.shape(), &self.device);
         let presence = batch.presence.clone();
-        let value = batch
-            .loss(self.present(), self.config.output, loss)
-            .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
+        let value = batch.loss(self.present(), &self.config, &loss).map_err(refused)?;
         if !value.loss.is_finite() {
             return Err(TrainError::NonFiniteLoss { iteration: iteration + 1, value: value.loss });
         }
         self.progress.empty_class.observe(iteration + 1, &value.sums);
+        if let Some(WarmUp::Growth(_)) = self.config.warm_up {
+            let missing = missing_maps(loss.missing_labels(), &value.sums, &presence);
+            self.progress.growth.observe(&value.sums, &self.config.loss, &missing);
+        }
         // Scalar mathematics on B·C numbers: the voxels are not read again.
-        let terms = loss
-            .terms(&value.sums, Some(&presence))
-            .map_err(|source| TrainError::Loss { iteration: iteration + 1, source })?;
+        let terms = loss.terms(&value.sums, Some(&presence)).map_err(refused)?;
         let first = usize::from(self.config.output == OutputActivation::Softmax);
         let lesson = Lesson::of(&value.sums, &terms, first);
         let gradients = GradientsParams::from_grads(value.tensor.backward(), self.present());
@@ -297,13 +309,6 @@ impl Trainer {
         self.network = self.network.take().map(|network| self.adam.step(learning_rate, network, gradients));
         self.progress.iteration += 1;
         Ok(Step { iteration: iteration + 1, loss: value.loss, learning_rate, validation_loss: None, lesson })
-    }
-
-    /// The order of the cases in an epoch: a fresh permutation, a function of seed and epoch alone.
-    fn order(&self, epoch: u64, cases: usize) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..cases).collect();
-        shuffle(&mut order, &mut stream(Purpose::Shuffling, self.config.seed, 0, epoch));
-        order
     }
 
     /// Mean loss over the validation cases in batches of the training's size, plus the L2 penalty: what the
@@ -318,7 +323,7 @@ impl Trainer {
                 chunk.iter().map(|&case| validation.draw(case, 0)).collect::<Result<_, _>>()?;
             let batch = Batch::new(&samples, validation.shape(), &device);
             let value = batch
-                .loss(&network, self.config.output, &self.config.loss)
+                .loss(&network, &self.config, &self.config.loss)
                 .map_err(|source| TrainError::Validation { iteration: self.progress.iteration, source })?;
             total += value.loss * chunk.len() as f64;
         }
@@ -351,8 +356,19 @@ impl Batch {
         }
     }
 
-    fn loss(self, network: &UNet, output: OutputActivation, loss: &DiceLoss) -> Result<DiceValue, DiceError> {
-        let prediction = output.apply(network.forward(self.image));
-        SoftDiceLoss::new(loss.clone()).forward(prediction, self.target, Some(&self.presence))
+    /// `loss` of the configuration's output, with its cross-entropy.
+    fn loss(self, network: &UNet, config: &TrainingConfig, loss: &DiceLoss) -> Result<DiceValue, DiceError> {
+        let logits = network.forward(self.image);
+        let prediction = config.output.apply(logits.clone());
+        let dice = SoftDiceLoss::new(loss.clone());
+        if config.cross_entropy == 0.0 {
+            return dice.forward(prediction, self.target, Some(&self.presence));
+        }
+        let value = dice.forward(prediction, self.target.clone(), Some(&self.presence))?;
+        let missing = missing_maps(loss.missing_labels(), &value.sums, &self.presence);
+        let added = cross_entropy(logits, self.target, config.output, &missing);
+        let added = added * config.cross_entropy as f32;
+        let loss = value.loss + f64::from(added.clone().into_scalar::<f32>());
+        Ok(DiceValue { tensor: value.tensor + added, loss, ..value })
     }
 }

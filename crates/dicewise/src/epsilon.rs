@@ -120,6 +120,11 @@ impl Epsilon {
         self.layout == Layout::PerClass
     }
 
+    /// Whether every subset has every class's ε, averaged.
+    pub fn is_averaged(&self) -> bool {
+        self.layout == Layout::Averaged
+    }
+
     /// ε_n of class `c`; of any class if uniform, the one that class `c` contributed if averaged.
     ///
     /// # Panics

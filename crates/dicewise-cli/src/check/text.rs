@@ -26,6 +26,12 @@ pub(super) fn of(findings: &Findings<'_>, reader: Reader) -> String {
         text += &labels(findings).fitted(reader);
         text += &plots::of(findings, reader);
     }
+    if !findings.batches.is_empty() {
+        let legend = "share of batches without the label / share of maps without it that share a batch with one that has \
+                      it, which BI then learns to be empty";
+        text += &title(&format!("Batches drawn at random: {legend}"));
+        text += &batches(findings).fitted(reader);
+    }
     if !findings.advice.is_empty() {
         text += &title("What this means for the loss");
         text.extend(findings.advice.iter().map(|advice| reader.paragraph(advice, 2)));
@@ -55,6 +61,21 @@ fn declaration(lines: &[String]) -> String {
         let _ = writeln!(text, "  … and {} lines more, which --json prints", lines.len() - SHOWN_LINES);
     }
     text
+}
+
+fn batches(findings: &Findings<'_>) -> Table {
+    let sizes: Vec<usize> = findings.batches[0].chances.iter().map(|chances| chances.batch_size).collect();
+    let heads = sizes.iter().map(|size| format!(">B = {size}"));
+    let mut table = Table::new(["label".to_owned(), ">cases".to_owned()].into_iter().chain(heads));
+    for label in &findings.batches {
+        let mut row = vec![label.label.to_owned(), format!("{} of {}", label.positive, label.cases)];
+        row.extend(label.chances.iter().map(|chances| {
+            let percent = |share: f64| (100.0 * share).round();
+            format!("{}% / {}%", percent(chances.no_positive), percent(chances.empty_with_positive))
+        }));
+        table.row(row);
+    }
+    table
 }
 
 fn head(findings: &Findings<'_>) -> String {

@@ -212,3 +212,20 @@ fn the_voxel_budget_is_a_flag_and_a_variable() {
     dicewise_with("DICEWISE_MAX_VOXELS", "119", ["check", path]).exits_with(1);
     dicewise_with("DICEWISE_MAX_VOXELS", "many", ["check", path]).is_refused_with(&["many", "--max-voxels"]);
 }
+
+/// Two of four cases have the label. Of the six pairs one has none of it; of the three cases that a case without it may be paired
+/// with, two have it.
+#[test]
+fn the_chances_of_a_batch_are_told_where_a_label_is_not_in_every_case() {
+    let dataset = Dataset::new()
+        .case("a", &[(1, 10), (2, 4)])
+        .case("b", &[(1, 11), (2, 5)])
+        .case("c", &[(1, 12)])
+        .case("d", &[(1, 13)]);
+    let outcome = check(dataset.path()).exits_with(0);
+    assert!(outcome.stdout.contains("Batches drawn at random"), "{}", outcome.stdout);
+    let expected = "small 2 of 4 50% / 0% 17% / 67% 0% / 100%";
+    assert_eq!(outcome.row(&["small", "2", "of", "4"]).join(" "), expected);
+    let full = Dataset::new().case("a", &[(1, 10), (2, 4)]).case("b", &[(1, 11), (2, 5)]);
+    assert!(!check(full.path()).exits_with(0).stdout.contains("Batches drawn at random"));
+}

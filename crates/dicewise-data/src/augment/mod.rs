@@ -5,6 +5,7 @@
 //! numbers of (run seed, case, epoch): what a case looks like in an epoch depends on nothing else, so a training
 //! that was interrupted sees what it would have seen.
 
+mod absent;
 mod affine;
 mod cue;
 mod elastic;
@@ -15,6 +16,7 @@ mod warp;
 
 use serde::{Deserialize, Serialize};
 
+pub use absent::hide;
 pub use affine::{Affine, Spread};
 pub use cue::Cue;
 pub(crate) use cue::add_pattern;

@@ -96,7 +96,13 @@ pub enum PhantomError {
         /// Cases asked for in each group.
         counts: [usize; 2],
     },
+    /// A heart without its structures is none.
+    #[error("a heart phantom has no controls; only the tumour phantom can be drawn without its structure")]
+    NoControls,
 }
+
+/// Name of the group of cases that have none of the structures.
+pub const CONTROL: &str = "control";
 
 const MIN_AXIS: usize = 8;
 const MAX_AXIS: usize = 1024;
@@ -130,6 +136,8 @@ pub struct PhantomCase {
 pub struct Phantom {
     kind: PhantomKind,
     counts: [usize; 2],
+    /// Cases of a third group, which have none of the structures.
+    controls: usize,
     seed: u64,
     grid: Grid,
 }
@@ -144,7 +152,7 @@ impl Phantom {
             return Err(PhantomError::UnpairedPhases { counts });
         }
         let grid = centred_grid(kind.default_shape(), kind.default_spacing_mm());
-        Ok(Self { kind, counts, seed, grid })
+        Ok(Self { kind, counts, controls: 0, seed, grid })
     }
 
     /// The same phantom seen with another shape (voxels) and spacing (mm), both in x, y, z. What is drawn
@@ -160,6 +168,19 @@ impl Phantom {
             return Err(PhantomError::Spacing { spacing_mm });
         }
         self.grid = centred_grid(shape, spacing_mm);
+        Ok(self)
+    }
+
+    /// The same phantom with cases of a third group after the others, [`CONTROL`]: heads without a tumour but with an old
+    /// infarct, which looks like one at first sight. Their label map is empty because there is nothing to label.
+    ///
+    /// # Errors
+    /// [`PhantomError::NoControls`] for hearts, which all have their ventricles.
+    pub fn with_controls(mut self, controls: usize) -> Result<Self, PhantomError> {
+        if self.kind == PhantomKind::Heart && controls > 0 {
+            return Err(PhantomError::NoControls);
+        }
+        self.controls = controls;
         Ok(self)
     }
 
@@ -180,7 +201,7 @@ impl Phantom {
 
     /// Number of cases.
     pub fn len(&self) -> usize {
-        self.counts.iter().sum()
+        self.counts.iter().sum::<usize>() + self.controls
     }
 
     /// Whether there are no cases.
@@ -188,21 +209,29 @@ impl Phantom {
         self.len() == 0
     }
 
-    /// Draws case `index`: those of the first group, then those of the second. A case depends on the seed, its
+    /// Draws case `index`: those of the first group, then those of the second, then controls. A case depends on the seed, its
     /// group and its place in the group only, so a phantom with more cases has the same ones and others.
     ///
     /// # Panics
     /// If `index >= len()`, which is a bug of the caller.
     pub fn case(&self, index: usize) -> PhantomCase {
         assert!(index < self.len(), "case {index} of a phantom with {} cases", self.len());
-        let (group, number) = if index < self.counts[0] { (0, index) } else { (1, index - self.counts[0]) };
-        let name = self.kind.groups()[group];
+        let [first, second] = self.counts;
+        let (group, number) = match index {
+            _ if index < first => (0, index),
+            _ if index < first + second => (1, index - first),
+            _ => (2, index - first - second),
+        };
+        let [one, other] = self.kind.groups();
+        let name = [one, other, CONTROL][group];
         let rng = |step: u64| stream(Purpose::Phantom, self.seed, number as u64, step);
         match self.kind {
             PhantomKind::Tumour => {
                 let id = format!("tumour_{name}_{number:03}");
-                let grade = [tumour::Grade::High, tumour::Grade::Low][group];
-                let (channels, labels) = tumour::draw(grade, &self.grid, &mut rng(group as u64));
+                let grade = [tumour::Grade::High, tumour::Grade::Low, tumour::Grade::Infarct][group];
+                // Steps 2 to 4 are the hearts'.
+                let step = [0, 1, 5][group];
+                let (channels, labels) = tumour::draw(grade, &self.grid, &mut rng(step));
                 PhantomCase { subject: id.clone(), id, group: name, channels, labels }
             }
             PhantomKind::Heart => {

@@ -241,3 +241,27 @@ fn impossible_phantoms_are_refused() {
     assert!(matches!(with([24; 3], [1.0, 0.0, 1.0]), Err(PhantomError::Spacing { .. })));
     assert!(matches!(with([24; 3], [f64::NAN, 1.0, 1.0]), Err(PhantomError::Spacing { .. })));
 }
+
+#[test]
+fn controls_have_a_lesion_to_see_and_nothing_to_segment() {
+    let without = Phantom::new(PhantomKind::Tumour, [3, 2], 5).unwrap();
+    let phantom = without.clone().with_controls(4).unwrap();
+    assert_eq!(phantom.len(), 9);
+    // The others stay as they were.
+    assert!((0..5).all(|i| phantom.case(i) == without.case(i)));
+    for i in 5..9 {
+        let case = phantom.case(i);
+        assert_eq!((case.group, case.id), (CONTROL, format!("tumour_control_{:03}", i - 5)));
+        assert!(case.labels.data.iter().all(|&label| label == 0));
+    }
+    // Bright on FLAIR: the brightest hundredth of the voxels is as bright as in a head with a tumour, and not without one.
+    let bright = |i: usize| {
+        let mut flair = phantom.case(i).channels[0].data.clone();
+        flair.sort_by(f32::total_cmp);
+        flair[flair.len() * 99 / 100] / flair[flair.len() / 2]
+    };
+    let tumours = (0..5).map(bright).fold(f32::INFINITY, f32::min);
+    assert!((5..9).all(|i| bright(i) > 0.8 * tumours));
+    let hearts = Phantom::new(PhantomKind::Heart, [2, 2], 0).unwrap().with_controls(1);
+    assert_eq!(hearts.unwrap_err(), PhantomError::NoControls);
+}

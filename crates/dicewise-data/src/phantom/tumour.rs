@@ -6,13 +6,15 @@ use super::draw::{Rotation, magnitude, mix, norm, smooth_field, smoothstep, unif
 use crate::augment::add_pattern;
 use crate::{Grid, Image, LabelMap, Volume};
 
-/// Grade of a tumour.
+/// Grade of a tumour, or what looks like one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Grade {
     /// Dark core, rim that takes up contrast agent, oedema around it, pushes the ventricles away.
     High,
     /// Solid: all of it takes up contrast agent, as pilocytic astrocytomas do; blurred edge, little mass effect.
     Low,
+    /// No tumour but an old infarct: bright on FLAIR as oedema is, takes up no contrast agent, pushes nothing away.
+    Infarct,
 }
 
 /// Pose of a head, in the coordinates of the field of view.
@@ -89,6 +91,18 @@ impl Appearance {
                     mass_effect: 0.5,
                 }
             }
+            Grade::Infarct => {
+                let inside = [near(0.92, 0.06), near(0.40, 0.08)];
+                Self {
+                    core: inside,
+                    rim: inside,
+                    outer: inside,
+                    core_depth: 0.5,
+                    rim_depth: near(0.78, 0.05),
+                    edge: 0.10,
+                    mass_effect: 0.0,
+                }
+            }
         }
     }
 
@@ -150,7 +164,7 @@ pub(super) fn draw(grade: Grade, grid: &Grid, rng: &mut impl RngCore) -> (Vec<Im
             let clean = signal[channel] * grain * (1.0 + 0.07 * bias[channel][i]);
             channels[channel].push(gains[channel] * magnitude(rng, clean, 0.05));
         }
-        labels.push(u16::from(depth <= 1.0 && radius < BRAIN));
+        labels.push(u16::from(depth <= 1.0 && radius < BRAIN && grade != Grade::Infarct));
     }
     let mut channels = channels.map(|data| Volume::new(grid.clone(), data));
     if grade == Grade::Low {

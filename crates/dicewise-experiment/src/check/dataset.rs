@@ -5,8 +5,8 @@ use super::folder::Folder;
 use super::{Checker, Section};
 use crate::file::{Counts, DataTable, GroupsTable, PartialTable, TargetTable, Word};
 use crate::{
-    Cue, Data, GroupAssignment, GroupCount, Layout, MistakeKind, OutputActivation, PartialLabelling, Target,
-    TargetLabel,
+    Absent, Cue, Data, GroupAssignment, GroupCount, Layout, MistakeKind, OutputActivation, PartialLabelling,
+    Target, TargetLabel,
 };
 
 const LAYOUTS: [(&str, Layout); 5] = [
@@ -95,8 +95,9 @@ fn phantom(
     let example = "phantom_cases = { HGG = 30, LGG = 30 }";
     let cases = checker.required(cases, section, "phantom_cases", example)?;
     for (group, _) in &cases.get_ref().0 {
-        if !["HGG", "LGG"].contains(&group.get_ref().as_str()) {
-            checker.unknown(MistakeKind::UnknownGroup, group, "group of the tumour phantom", &["HGG", "LGG"]);
+        const GROUPS: [&str; 3] = ["HGG", "LGG", "control"];
+        if !GROUPS.contains(&group.get_ref().as_str()) {
+            checker.unknown(MistakeKind::UnknownGroup, group, "group of the tumour phantom", &GROUPS);
         }
     }
     let cases = counts(checker, cases, "cases");
@@ -188,6 +189,7 @@ pub(super) fn groups(
     checker: &mut Checker<'_>,
     table: &Spanned<GroupsTable>,
     data: Option<&Data>,
+    target: Option<&Target>,
 ) -> Option<GroupAssignment> {
     let section = Section::of("[groups]", table);
     if let Some(data) = data
@@ -218,12 +220,31 @@ pub(super) fn groups(
             amplitude.and_then(|value| checker.number(value, "amplitude", |a| a > 0.0, "more than 0"));
         Some(Cue { group: group?.get_ref().clone(), amplitude: amplitude? })
     });
+    let absent = table.absent.as_ref().map(|absent| {
+        let section = Section::of("`absent`", absent);
+        let group = checker.required(absent.get_ref().group.as_ref(), &section, "group", "group = \"G2\"");
+        let group = group.filter(|group| {
+            let known = names.contains(&group.get_ref().as_str());
+            if !known {
+                checker.unknown(MistakeKind::UnknownGroup, group, "group", &names);
+            }
+            known
+        });
+        let label = absent.get_ref().label.as_ref();
+        let label = checker.required(label, &section, "label", "label = \"posterior\"");
+        let label = label.filter(|label| known_label(checker, label, target));
+        Some(Absent { group: group?.get_ref().clone(), label: label?.get_ref().clone() })
+    });
     let assign = counts(checker, assign, "subjects");
     let cue = match cue {
         Some(cue) => Some(cue?),
         None => None,
     };
-    Some(GroupAssignment { seed: u64::from(table.seed.unwrap_or(0)), assign: assign?, cue })
+    let absent = match absent {
+        Some(absent) => Some(absent?),
+        None => None,
+    };
+    Some(GroupAssignment { seed: u64::from(table.seed.unwrap_or(0)), assign: assign?, cue, absent })
 }
 
 /// Groups that the data themselves have; None when they have none or it takes a look into the folder to tell.
@@ -302,6 +323,17 @@ pub(super) fn repeats(
     counts.filter(|_| all_known)
 }
 
+/// Whether the target has the label, as far as it is known; says so if not.
+fn known_label(checker: &mut Checker<'_>, label: &Word, target: Option<&Target>) -> bool {
+    let Some(target) = target else { return true };
+    let known = target.channel(label.get_ref()).is_some();
+    if !known {
+        let names: Vec<&str> = target.labels.iter().map(|label| label.name.as_str()).collect();
+        checker.unknown(MistakeKind::UnknownLabel, label, "label", &names);
+    }
+    known
+}
+
 pub(super) fn partial(
     checker: &mut Checker<'_>,
     table: &Spanned<PartialTable>,
@@ -311,15 +343,7 @@ pub(super) fn partial(
     let section = Section::of("[partial]", table);
     let label = checker.required(table.get_ref().label.as_ref(), &section, "label", "label = \"tumour\"");
     let group = checker.required(table.get_ref().group.as_ref(), &section, "group", "group = \"LGG\"");
-    let label = label.filter(|label| {
-        let Some(target) = target else { return true };
-        let declared = target.channel(label.get_ref()).is_some();
-        if !declared {
-            let names: Vec<&str> = target.labels.iter().map(|label| label.name.as_str()).collect();
-            checker.unknown(MistakeKind::UnknownLabel, label, "label", &names);
-        }
-        declared
-    });
+    let label = label.filter(|label| known_label(checker, label, target));
     let group = group.filter(|group| known.check(checker, group));
     Some(PartialLabelling { label: label?.get_ref().clone(), group: group?.get_ref().clone() })
 }

@@ -2,6 +2,7 @@
 mod cells;
 mod checker;
 mod dataset;
+mod epsilon;
 mod folder;
 mod network;
 mod preprocessing;
@@ -73,7 +74,8 @@ fn experiment(
     let data = data.and_then(|table| dataset::data(checker, table, folder));
     let target = checker.required(file.target.as_ref(), &top, "[target]", "a section [target]");
     let target = target.and_then(|table| dataset::target(checker, table));
-    let groups = file.groups.as_ref().map(|table| dataset::groups(checker, table, data.as_ref()));
+    let groups =
+        file.groups.as_ref().map(|table| dataset::groups(checker, table, data.as_ref(), target.as_ref()));
     let groups_known = groups.as_ref().is_none_or(Option::is_some);
     let groups = groups.flatten();
     let known = match (&data, groups_known) {

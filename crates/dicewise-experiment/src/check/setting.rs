@@ -1,7 +1,7 @@
 //! Checks `[loss]` and `[[setting]]`.
 use toml::Spanned;
 
-use super::{Checker, Section, file_name};
+use super::{Checker, Section, epsilon, file_name, training};
 use crate::file::{EpsilonValue, LossTable, SettingTable, Word};
 use crate::{
     Epsilon, EpsilonLayout, Labelling, Missing, MissingRule, MistakeKind, OutputActivation, Partition,
@@ -100,15 +100,15 @@ pub(super) fn loss(
     let (heuristic_full, heuristic_partial) = match heuristic.map(|value| (value, value.get_ref())) {
         None => (from_data(), from_data()),
         Some((_, EpsilonValue::Table(entries))) => {
-            let [full, partial] = two_of(checker, &entries.0, ["full", "partial"]);
-            let full =
-                full.map_or_else(from_data, |value| smoothing(checker, value, "from-data", target, 0.0));
-            let partial =
-                partial.map_or_else(from_data, |value| smoothing(checker, value, "from-data", target, 0.0));
+            let [full, partial] = epsilon::two_of(checker, &entries.0, ["full", "partial"]);
+            let full = full
+                .map_or_else(from_data, |value| epsilon::smoothing(checker, value, "from-data", target, 0.0));
+            let partial = partial
+                .map_or_else(from_data, |value| epsilon::smoothing(checker, value, "from-data", target, 0.0));
             (full, partial)
         }
         Some((value, _)) => {
-            let smoothing = smoothing(checker, value, "from-data", target, 0.0);
+            let smoothing = epsilon::smoothing(checker, value, "from-data", target, 0.0);
             (smoothing.clone(), smoothing)
         }
     };
@@ -120,73 +120,6 @@ pub(super) fn loss(
         heuristic_full: heuristic_full?,
         heuristic_partial: heuristic_partial?,
     })
-}
-
-/// The values of two keys; says so when there is another key.
-fn two_of<'t>(
-    checker: &mut Checker<'_>,
-    entries: &'t [(Spanned<String>, Spanned<EpsilonValue>)],
-    keys: [&str; 2],
-) -> [Option<&'t Spanned<EpsilonValue>>; 2] {
-    for (key, _) in entries {
-        if !keys.contains(&key.get_ref().as_str()) {
-            checker.unknown(MistakeKind::UnknownKey, key, "key", &keys);
-        }
-    }
-    keys.map(|wanted| entries.iter().find(|(key, _)| key.get_ref() == wanted).map(|(_, value)| value))
-}
-
-/// One ε: at least `least` (0 itself only where `least` is negative).
-fn smoothing(
-    checker: &mut Checker<'_>,
-    value: &Spanned<EpsilonValue>,
-    from_data: &str,
-    target: Option<&Target>,
-    least: f64,
-) -> Option<Smoothing> {
-    let accepted = if least < 0.0 { "voxels, 0 or more" } else { "voxels, more than 0" };
-    let fits = |epsilon: f64| epsilon.is_finite() && epsilon > least && epsilon >= 0.0;
-    match value.get_ref() {
-        &EpsilonValue::Number(epsilon) if fits(epsilon) => Some(Smoothing::Uniform(epsilon)),
-        EpsilonValue::Word(word) if word == from_data => Some(Smoothing::FromData),
-        EpsilonValue::PerClass(values) => {
-            let channels = target.map_or(values.len(), Target::channels);
-            if values.len() != channels {
-                let background = target.is_some_and(|t| t.activation == OutputActivation::Softmax);
-                let of_which = if background { ", background first" } else { "" };
-                let message = format!("{} values of ε for {channels} classes", values.len());
-                let help =
-                    format!("one number for each class ({channels}{of_which}), or a single one for all");
-                checker.add(MistakeKind::WrongLength, value.span(), message, "wrong length", help);
-                return None;
-            }
-            if let Some(wrong) = values.iter().find(|&&epsilon| !fits(epsilon)) {
-                checker.out_of_range(value.span(), "epsilon", wrong, accepted.to_owned());
-                return None;
-            }
-            Some(Smoothing::PerClass(values.clone()))
-        }
-        EpsilonValue::Number(epsilon) => {
-            checker.out_of_range(value.span(), "epsilon", epsilon, accepted.to_owned());
-            None
-        }
-        EpsilonValue::Word(word) => {
-            checker.unknown_text(
-                MistakeKind::UnknownWord,
-                value.span(),
-                word,
-                "ε",
-                &[from_data, "a number", "one number a class"],
-            );
-            None
-        }
-        EpsilonValue::Table(_) => {
-            let message = "a table inside a table".to_owned();
-            let help = format!("a number, a list of numbers, or {from_data:?}");
-            checker.add(MistakeKind::WrongType, value.span(), message, "not here", help);
-            None
-        }
-    }
 }
 
 /// A setting as spelled out; `None` in its ε stands for what `[loss]` and the labelling make of "heuristic".
@@ -234,7 +167,13 @@ pub(super) fn spelled_out(
     }
     let example = "epsilon = 1e-7, or epsilon = \"heuristic\"";
     let epsilon = checker.required(table.epsilon.as_ref(), &section, "epsilon", example);
-    let epsilon = epsilon.and_then(|value| Some((value, epsilon_of(checker, value, target)?)));
+    let epsilon = epsilon.and_then(|value| Some((value, epsilon::of_setting(checker, value, target)?)));
+    let cross_entropy = match &table.cross_entropy {
+        None => Some(0.0),
+        Some(weight) => checker.number(weight, "cross_entropy", |w| w >= 0.0, "a weight of 0 or more"),
+    };
+    let warm_up = table.epsilon_warm_up.as_ref().map(|value| training::warm_up(checker, value, None));
+    let batches = table.batches.as_ref().map(|word| training::batches(checker, word));
     let weights = match weights {
         Some(weights) => Some(weights?),
         None => None,
@@ -257,18 +196,22 @@ pub(super) fn spelled_out(
         weighting: weighting?,
         epsilon_layout: loss.layout,
         epsilon,
+        cross_entropy: cross_entropy?,
+        epsilon_warm_up: warm_up.map_or(Some(None), |value| value.map(Some))?,
+        batches: batches.map_or(Some(None), |value| value.map(Some))?,
     };
     let resolved = [Labelling::Full, Labelling::Partial].map(|labelling| {
         let heuristic = loss.heuristic(labelling);
         let resolve = |smoothing: &Smoothing| match smoothing {
             Smoothing::FromData => heuristic.clone(),
+            Smoothing::TimesFromData(times) => heuristic.times(*times),
             other => other.clone(),
         };
         let Epsilon { numerator, denominator } = &setting.epsilon;
         let epsilon = Epsilon { numerator: resolve(numerator), denominator: resolve(denominator) };
         Setting { epsilon, ..setting.clone() }
     });
-    if resolved.iter().any(mixes) {
+    if resolved.iter().any(epsilon::mixes) {
         let message = format!(
             "ε for each class, but the subsets of the {} partition mix classes",
             setting.partition.symbol()
@@ -278,30 +221,6 @@ pub(super) fn spelled_out(
         return None;
     }
     Some((setting.name.clone(), resolved.map(Some)))
-}
-
-/// Whether a setting has an ε for each class though its subsets mix classes.
-fn mixes(setting: &Setting) -> bool {
-    let uniform = |smoothing: &Smoothing| matches!(smoothing, Smoothing::Uniform(_));
-    let Epsilon { numerator, denominator } = &setting.epsilon;
-    setting.partition.mixes_classes() && !(uniform(numerator) && uniform(denominator))
-}
-
-fn epsilon_of(
-    checker: &mut Checker<'_>,
-    value: &Spanned<EpsilonValue>,
-    target: Option<&Target>,
-) -> Option<Epsilon> {
-    let EpsilonValue::Table(entries) = value.get_ref() else {
-        return smoothing(checker, value, "heuristic", target, 0.0).map(Epsilon::both);
-    };
-    let section = Section { name: "`epsilon`", span: value.span() };
-    let [numerator, denominator] = two_of(checker, &entries.0, ["numerator", "denominator"]);
-    let numerator = checker.required(numerator, &section, "numerator", "numerator = 0.0");
-    let denominator = checker.required(denominator, &section, "denominator", "denominator = 1e-7");
-    let numerator = numerator.and_then(|value| smoothing(checker, value, "heuristic", target, -1.0));
-    let denominator = denominator.and_then(|value| smoothing(checker, value, "heuristic", target, 0.0));
-    Some(Epsilon { numerator: numerator?, denominator: denominator? })
 }
 
 fn rule(checker: &mut Checker<'_>, table: &SettingTable, missing: Option<Missing>) -> Option<MissingRule> {

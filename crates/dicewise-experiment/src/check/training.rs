@@ -2,9 +2,12 @@
 use toml::Spanned;
 
 use super::{Checker, Section};
-use crate::file::{AugmentationTable, ExperimentFile, PatchTable, PlateauTable, TrainingTable};
+use crate::file::{
+    AugmentationTable, ExperimentFile, PatchTable, PlateauTable, TrainingTable, WarmUpValue, Word,
+};
 use crate::{
-    Augmentation, Duration, MistakeKind, Patch, PatchPlace, PredictionExtent, Schedule, Scored, Training,
+    Augmentation, Batches, Duration, MistakeKind, Patch, PatchPlace, PredictionExtent, Schedule, Scored,
+    Training, WarmUp, WarmUpRule,
 };
 
 const POSITIVE: &str = "a number greater than 0";
@@ -139,20 +142,8 @@ pub(super) fn training(
     let every = table.validate_every.as_ref();
     let every = every.map(|every| checker.whole(every, "validate_every", 1..=usize::MAX));
     let warm_up = table.epsilon_warm_up.as_ref();
-    let warm_up = warm_up.map(|warm_up| {
-        if let Some(Duration::Iterations(iterations)) = duration
-            && *warm_up.get_ref() >= iterations
-        {
-            let message = format!(
-                "ε warm-up of {} iterations leaves nothing of the {iterations} of the training",
-                warm_up.get_ref()
-            );
-            let help = format!("fewer than {iterations} iterations; a quarter is a good start");
-            checker.add(MistakeKind::OutOfRange, warm_up.span(), message, "too long", help);
-            return None;
-        }
-        Some(*warm_up.get_ref())
-    });
+    let warm_up = warm_up.map(|warm_up| self::warm_up(checker, warm_up, duration));
+    let batches = table.batches.as_ref().map_or(Some(Batches::Shuffled), |word| batches(checker, word));
     let schedule = schedule(checker, table);
     let evaluate_every = table.evaluate_every.as_ref();
     let evaluate_every = evaluate_every.map(|every| checker.whole(every, "evaluate_every", 1..=usize::MAX));
@@ -180,12 +171,47 @@ pub(super) fn training(
         l2: l2?,
         validate_every,
         epsilon_warm_up,
+        batches: batches?,
         evaluate_every,
         scored: scored?,
         records,
         duration: duration?,
         schedule: schedule?,
     })
+}
+
+/// Which cases share a batch.
+pub(super) fn batches(checker: &mut Checker<'_>, word: &Word) -> Option<Batches> {
+    let accepted = [
+        ("shuffled", Batches::Shuffled),
+        ("stratified", Batches::Stratified),
+        ("separated", Batches::Separated),
+    ];
+    checker.one_of(word, "composition of batches", &accepted)
+}
+
+/// How long no ε is large; `duration` is that of the training where it is known.
+pub(super) fn warm_up(
+    checker: &mut Checker<'_>,
+    value: &Spanned<WarmUpValue>,
+    duration: Option<Duration>,
+) -> Option<WarmUp> {
+    match (value.get_ref(), duration) {
+        (WarmUpValue::Word(word), _) if word == "auto" => Some(WarmUp::When(WarmUpRule::Auto)),
+        (WarmUpValue::Word(word), _) => {
+            let accepted = ["auto", "a number of iterations"];
+            checker.unknown_text(MistakeKind::UnknownWord, value.span(), word, "ε warm-up", &accepted);
+            None
+        }
+        (&WarmUpValue::Iterations(n), Some(Duration::Iterations(iterations))) if n >= iterations => {
+            let message =
+                format!("ε warm-up of {n} iterations leaves nothing of the {iterations} of the training");
+            let help = format!("fewer than {iterations} iterations, or \"auto\"");
+            checker.add(MistakeKind::OutOfRange, value.span(), message, "too long", help);
+            None
+        }
+        (&WarmUpValue::Iterations(n), _) => Some(WarmUp::Iterations(n)),
+    }
 }
 
 /// Which network is scored. The authors took the last one that was evaluated where the best would be right.

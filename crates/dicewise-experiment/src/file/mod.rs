@@ -3,12 +3,14 @@
 //! What is required, and what fits together, is decided in [`crate::check`], which can then point at the place.
 mod epsilon;
 mod ordered;
+mod warm_up;
 
 use serde::Deserialize;
 use toml::Spanned;
 
 pub(crate) use epsilon::EpsilonValue;
 pub(crate) use ordered::Ordered;
+pub(crate) use warm_up::WarmUpValue;
 
 /// A word and where it stands.
 pub(crate) type Word = Spanned<String>;
@@ -69,6 +71,14 @@ pub(crate) struct GroupsTable {
     pub(crate) assign: Option<Counts>,
     pub(crate) seed: Option<u32>,
     pub(crate) cue: Option<Spanned<CueTable>>,
+    pub(crate) absent: Option<Spanned<AbsentTable>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { group = \"G2\", label = \"posterior\" }")]
+pub(crate) struct AbsentTable {
+    pub(crate) group: Option<Word>,
+    pub(crate) label: Option<Word>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,7 +166,8 @@ pub(crate) struct TrainingTable {
     pub(crate) plateau: Option<Spanned<PlateauTable>>,
     pub(crate) l2: Option<Spanned<f64>>,
     pub(crate) validate_every: Option<Spanned<usize>>,
-    pub(crate) epsilon_warm_up: Option<Spanned<usize>>,
+    pub(crate) epsilon_warm_up: Option<Spanned<WarmUpValue>>,
+    pub(crate) batches: Option<Word>,
     pub(crate) evaluate_every: Option<Spanned<usize>>,
     pub(crate) scored: Option<Word>,
     pub(crate) records: Option<Spanned<usize>>,
@@ -201,4 +212,7 @@ pub(crate) struct SettingTable {
     pub(crate) background: Option<Spanned<bool>>,
     pub(crate) weights: Option<Spanned<Vec<Spanned<f64>>>>,
     pub(crate) weighting: Option<Word>,
+    pub(crate) cross_entropy: Option<Spanned<f64>>,
+    pub(crate) epsilon_warm_up: Option<Spanned<WarmUpValue>>,
+    pub(crate) batches: Option<Word>,
 }

@@ -255,6 +255,20 @@ fn numbers_out_of_range() {
     mistake("phantom_shape = [24,", "phantom_shape = [4,", out, "4", "from 8 to 1024");
     mistake("seeds = [0]", "seeds = []", out, "[]", "seeds = [0, 1, 2]");
     mistake("iterations = 600", "iterations = 600\nepsilon_warm_up = 600", out, "600", "fewer than 600");
+    mistake(
+        "iterations = 600",
+        "iterations = 600\nepsilon_warm_up = \"soon\"",
+        MistakeKind::UnknownWord,
+        "soon",
+        "auto",
+    );
+    mistake(
+        "iterations = 600",
+        "iterations = 600\nbatches = \"mixed\"",
+        MistakeKind::UnknownWord,
+        "mixed",
+        "stratified",
+    );
     mistake("5e-3", "0.0", out, "0.0", "greater than 0");
     mistake("5e-3", "nan", out, "nan", "greater than 0");
     mistake("epsilon_tiny = 1e-7", "epsilon_tiny = 0.0", out, "0.0", "1e-7");

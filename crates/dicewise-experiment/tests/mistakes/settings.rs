@@ -34,6 +34,10 @@ fn spelled_out_settings_are_checked() {
     check("epsilon = [1.0, 2.0]", MistakeKind::WrongLength, "[1.0, 2.0]", "(4, background first)");
     check("epsilon = \"heuristics\"", MistakeKind::UnknownWord, "heuristics", "did you mean `heuristic`?");
     check("epsilon = 0", MistakeKind::OutOfRange, "0", "more than 0");
+    check("epsilon = { times_heuristic = 0 }", MistakeKind::OutOfRange, "0", "greater than 0");
+    check("epsilon = { times_heuristic = \"much\" }", MistakeKind::OutOfRange, "much", "greater than 0");
+    check("epsilon = 1.0\ncross_entropy = -1.0", MistakeKind::OutOfRange, "-1.0", "0 or more");
+    check("epsilon = 1.0\nbatches = \"apart\"", MistakeKind::UnknownWord, "apart", "separated");
     check(
         "epsilon = { numerator = 1.0, denom = 1.0, denominator = 1.0 }",
         MistakeKind::UnknownKey,

@@ -75,6 +75,12 @@ impl Table1 {
         crate::write_atomically(path, &self.dsc_figure(label)?)
     }
 
+    /// The same of ΔV, which tells what DSC cannot where a structure is absent: what was predicted all the same.
+    pub fn write_volume_figure(&self, label: &str, path: &std::path::Path) -> Result<(), ReportError> {
+        let chart = self.box_chart(label, Metric::VolumeDifference)?;
+        crate::write_atomically(path, &chart.scene.to_png(2.0)?)
+    }
+
     pub(crate) fn box_chart(&self, label: &str, metric: Metric) -> Result<Chart, ReportError> {
         let layouts = self.layouts();
         let Some(layout) = layouts.iter().find(|layout| layout.label == label) else {

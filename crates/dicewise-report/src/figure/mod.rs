@@ -3,6 +3,7 @@
 mod boxes;
 mod canvas;
 mod colour;
+mod epsilon_curve;
 mod overlay;
 mod partitions;
 mod plot;
@@ -13,6 +14,7 @@ mod tile;
 mod training_curves;
 
 pub use colour::Colour;
+pub use epsilon_curve::write_epsilon_figure;
 pub use overlay::{LegendEntry, OverlayFigure, OverlayRow};
 pub use tile::{Contour, Tile};
 

@@ -20,6 +20,7 @@ use crate::empty_class::EmptyClassDetector;
 use crate::exact;
 use crate::optimizer::{Adam, Moments, to_vec};
 use crate::schedule::ScheduleState;
+use crate::warm_up::GrowthWatch;
 use tensors::{Loader, Named, Values, count_values, named_tensors};
 
 /// Raised when the meaning of a checkpoint changes.
@@ -41,6 +42,9 @@ pub struct Progress {
     pub stopped: bool,
     /// What has been seen of the classes' predicted sizes since the last verdict.
     pub(crate) empty_class: EmptyClassDetector,
+    /// What ε warm-up by growth has seen.
+    #[serde(default, skip_serializing_if = "GrowthWatch::is_new")]
+    pub(crate) growth: GrowthWatch,
     /// Describes the configuration; a checkpoint is only resumed under the same one.
     pub config: String,
 }

@@ -3,7 +3,9 @@ use std::path::Path;
 
 use dicewise::Partition;
 use dicewise_train::checkpoint::CheckpointError;
-use dicewise_train::{Normalisation, Outcome, Schedule, TrainError, Trainer, TrainingConfig};
+use dicewise_train::{
+    Batches, Normalisation, Outcome, Schedule, TrainError, Trainer, TrainingConfig, WarmUp,
+};
 
 use crate::setup::{Record, balls, config, dice, network, tensors, tracking};
 
@@ -11,12 +13,27 @@ const ITERATIONS: usize = 12;
 
 /// Everything a training remembers is in use: moments, L2, a rate that falls, validation, warm-up, epochs that end
 /// in the middle of a batch (5 cases, batches of 2).
-fn everything(checkpoint: &Path) -> TrainingConfig {
+///
+/// With instance norm all of it; with batch norm ε warm-up by growth instead, batches of one stratum, and cross-entropy.
+fn everything(checkpoint: &Path, normalisation: Normalisation) -> TrainingConfig {
+    let config = always(checkpoint);
+    match normalisation {
+        Normalisation::Instance => config,
+        Normalisation::Batch => TrainingConfig {
+            warm_up: Some(WarmUp::Growth(dice(Partition::BatchWise, 1e-7))),
+            batches: Batches::Separated(vec![0, 1, 0, 1, 0]),
+            cross_entropy: 0.5,
+            ..config
+        },
+    }
+}
+
+fn always(checkpoint: &Path) -> TrainingConfig {
     TrainingConfig {
         schedule: Schedule::Plateau { factor: 0.5, patience: 1, stop_patience: 50, min_delta: 0.05 },
         l2: 1e-3,
         loss: dice(Partition::BatchWise, 20.0),
-        warm_up: Some((4, dice(Partition::BatchWise, 1e-7))),
+        warm_up: Some(WarmUp::Iterations(4, dice(Partition::BatchWise, 1e-7))),
         validate_every: 2,
         checkpoint: Some((checkpoint.to_path_buf(), 3)),
         ..config(ITERATIONS)
@@ -32,8 +49,12 @@ fn train(checkpoint: &Path, normalisation: Normalisation, stops: &[(Option<usize
         record.stop_after = stop_after;
         let outcome = pool.install(|| {
             let seed = if part == 0 { 1 } else { 100 };
-            let mut trainer =
-                Trainer::resume(everything(checkpoint), network(normalisation, seed), tracking()).unwrap();
+            let mut trainer = Trainer::resume(
+                everything(checkpoint, normalisation),
+                network(normalisation, seed),
+                tracking(),
+            )
+            .unwrap();
             assert_eq!(trainer.iteration(), record.steps.len());
             record.run(&mut trainer, &balls(5), &balls(3)).unwrap()
         });
@@ -81,7 +102,8 @@ fn a_training_killed_without_warning_goes_on_from_its_last_checkpoint() {
     let expected = train(&whole, Normalisation::Batch, &[(None, 1)]);
     // Saved after iteration 6, killed after iteration 8: the last two are lost and done again.
     let checkpoint = Some((killed.clone(), 6));
-    let interrupted = TrainingConfig { iterations: 8, checkpoint, ..everything(&killed) };
+    let interrupted =
+        TrainingConfig { iterations: 8, checkpoint, ..everything(&killed, Normalisation::Batch) };
     let mut trainer = Trainer::new(interrupted, network(Normalisation::Batch, 1), tracking());
     struct KilledAt8(std::path::PathBuf, Vec<u8>);
     impl dicewise_train::Observer for KilledAt8 {
@@ -96,8 +118,12 @@ fn a_training_killed_without_warning_goes_on_from_its_last_checkpoint() {
     trainer.run(&balls(5), &balls(3), &mut observer, &Default::default()).unwrap();
     fs::write(&killed, observer.1).unwrap();
 
-    let mut trainer =
-        Trainer::resume(everything(&killed), network(Normalisation::Batch, 9), tracking()).unwrap();
+    let mut trainer = Trainer::resume(
+        everything(&killed, Normalisation::Batch),
+        network(Normalisation::Batch, 9),
+        tracking(),
+    )
+    .unwrap();
     assert_eq!(trainer.iteration(), 6);
     let mut record = Record::default();
     record.run(&mut trainer, &balls(5), &balls(3)).unwrap();
@@ -111,7 +137,10 @@ fn another_configuration_is_refused_and_its_checkpoint_left_alone() {
     let path = folder.path().join("checkpoint");
     train(&path, Normalisation::Instance, &[(Some(2), 1)]);
     let before = fs::read(&path).unwrap();
-    let other = TrainingConfig { fingerprint: "another configuration".into(), ..everything(&path) };
+    let other = TrainingConfig {
+        fingerprint: "another configuration".into(),
+        ..everything(&path, Normalisation::Instance)
+    };
     let found = Trainer::resume(other, network(Normalisation::Instance, 1), tracking()).err().unwrap();
     assert!(
         matches!(&found, TrainError::Checkpoint(CheckpointError::OtherConfiguration { path: p }) if *p == path),
@@ -125,8 +154,12 @@ fn another_configuration_is_refused_and_its_checkpoint_left_alone() {
 fn resuming_without_a_checkpoint_starts_from_the_beginning() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("not there yet");
-    let trainer =
-        Trainer::resume(everything(&path), network(Normalisation::Instance, 1), tracking()).unwrap();
+    let trainer = Trainer::resume(
+        everything(&path, Normalisation::Instance),
+        network(Normalisation::Instance, 1),
+        tracking(),
+    )
+    .unwrap();
     assert_eq!(trainer.iteration(), 0);
     assert!(!path.exists());
 }
@@ -137,8 +170,12 @@ fn a_finished_training_does_nothing_when_resumed() {
     let path = folder.path().join("checkpoint");
     train(&path, Normalisation::Instance, &[(None, 1)]);
     let before = tensors(&path);
-    let mut trainer =
-        Trainer::resume(everything(&path), network(Normalisation::Instance, 2), tracking()).unwrap();
+    let mut trainer = Trainer::resume(
+        everything(&path, Normalisation::Instance),
+        network(Normalisation::Instance, 2),
+        tracking(),
+    )
+    .unwrap();
     let mut record = Record::default();
     assert_eq!(record.run(&mut trainer, &balls(5), &balls(3)).unwrap(), Outcome::Finished);
     assert!(record.steps.is_empty());

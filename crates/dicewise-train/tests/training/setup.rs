@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use burn::tensor::Device;
 use dicewise::{DiceLoss, Epsilon, Partition};
 use dicewise_train::{
-    EmptyClass, Normalisation, Observer, Outcome, OutputActivation, Sample, SampleSource, Schedule, Step,
-    TrainError, Trainer, TrainingConfig, UNet, UNetConfig,
+    Batches, EmptyClass, Normalisation, Observer, Outcome, OutputActivation, Sample, SampleSource, Schedule,
+    Step, TrainError, Trainer, TrainingConfig, UNet, UNetConfig,
 };
 use safetensors::SafeTensors;
 
@@ -76,7 +76,9 @@ pub(crate) fn config(iterations: usize) -> TrainingConfig {
         seed: 5,
         output: OutputActivation::Sigmoid,
         loss: dice(Partition::ImageWise, 1e-7),
+        cross_entropy: 0.0,
         warm_up: None,
+        batches: Batches::Shuffled,
         validate_every: 0,
         evaluate_every: 0,
         evaluated_checkpoint: None,

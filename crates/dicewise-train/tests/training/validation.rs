@@ -1,5 +1,5 @@
 use dicewise::Partition;
-use dicewise_train::{Schedule, TrainingConfig};
+use dicewise_train::{Schedule, TrainingConfig, WarmUp};
 
 use crate::setup::{Record, balls, config, dice, network, tensors, tracking, train};
 
@@ -15,7 +15,11 @@ fn warm_up_uses_its_own_loss_first_and_the_other_afterwards() {
     let (tiny, large) = (dice(Partition::ImageWise, 1e-7), dice(Partition::ImageWise, 60.0));
     let source = balls(4);
     let checkpoint = Some((path, 1));
-    let warmed = TrainingConfig { loss: large.clone(), warm_up: Some((3, tiny.clone())), ..config(7) };
+    let warmed = TrainingConfig {
+        loss: large.clone(),
+        warm_up: Some(WarmUp::Iterations(3, tiny.clone())),
+        ..config(7)
+    };
     let (warmed, _) = train(warmed, &source);
 
     // The same by hand: three iterations with one loss, then on with the other.
@@ -36,7 +40,7 @@ fn warm_up_uses_its_own_loss_first_and_the_other_afterwards() {
 fn validation_judges_by_the_final_loss_even_during_warm_up() {
     let (tiny, large) = (dice(Partition::ImageWise, 1e-7), dice(Partition::ImageWise, 60.0));
     let source = balls(4);
-    let warm_up = Some((3, tiny));
+    let warm_up = Some(WarmUp::Iterations(3, tiny));
     let (warmed, _) = train(TrainingConfig { loss: large.clone(), warm_up, ..standing_still(2) }, &source);
     let (never, _) = train(TrainingConfig { loss: large, ..standing_still(2) }, &source);
     assert_eq!(warmed.validation_losses(), never.validation_losses());
