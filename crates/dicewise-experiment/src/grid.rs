@@ -35,7 +35,8 @@ impl fmt::Display for Grid<'_> {
         writeln!(f, "{}: {}", experiment.name, experiment.description)?;
         writeln!(
             f,
-            "{combinations} combinations × {} × {} = {}; seeds {:?}, folds {:?}",
+            "{} × {} × {} = {}; seeds {:?}, folds {:?}",
+            plural(combinations, "combination"),
             plural(seeds, "seed"),
             plural(folds.len(), "fold"),
             plural(combinations * seeds * folds.len(), "training"),
