@@ -13,6 +13,7 @@ mod lanes;
 mod sigmoid;
 mod softmax;
 mod softmax_labels;
+mod softmax_rows;
 mod softmax_tile;
 
 use rayon::prelude::*;
