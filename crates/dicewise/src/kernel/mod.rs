@@ -12,6 +12,7 @@ mod lane;
 mod lanes;
 mod sigmoid;
 mod softmax;
+mod softmax_few;
 mod softmax_labels;
 mod softmax_rows;
 mod softmax_tile;

@@ -1,13 +1,15 @@
 //! The usual case of softmax: label maps, no merged classes, a derivative that is affine in y.
 //!
-//! Blocks of moderate logits, which are nearly all, are taken class after class ([`softmax_rows`](super::softmax_rows));
-//! others, and `f64`, sixteen voxels after the other ([`softmax_tile`](super::softmax_tile)).
+//! A few classes are kept in registers ([`softmax_few`](super::softmax_few)). Of more, blocks of moderate logits, which are
+//! nearly all, are taken class after class ([`softmax_rows`](super::softmax_rows)). What these leave, and `f64`, is done
+//! sixteen voxels after the other ([`softmax_tile`](super::softmax_tile)).
 
 use super::{
     Backward, Forward, InstructionSet, MapSums,
     block::{Gather, Load, LoadTiles, Store, find_bad_value},
     codes::Codes,
     lanes::LANES,
+    softmax_few::{self, Derivative, is_few},
     softmax_rows::{Differentiate, Measure, Prepare, ROWS},
     softmax_tile::{DifferentiateTiles, MeasureTiles},
 };
@@ -19,6 +21,7 @@ const LARGE: usize = 1 << 22;
 /// Voxels of a block: long runs of each map for the prefetcher, yet few enough for a second-level cache.
 fn block_length(classes: usize) -> usize {
     match classes {
+        _ if is_few(classes) => 4096,
         ..=16 => 2048,
         ..=64 => 1024,
         _ => 512,
@@ -75,12 +78,15 @@ pub(super) fn measure<T: Element>(
         let map = |c: usize| &input[shape.map(b, c, &voxels)];
         let direct = !left_out && singles(map(0)).is_some();
         let single = direct || load_singles(set, map, list, left_out, copy);
-        let moderate = single && {
+        let done = single && {
             let map =
                 |c: usize| if direct { singles(map(c)).unwrap_or_default() } else { row(copy, c, length) };
-            set.run(Measure { map, codes: list, cross_entropy, room: rows, sums: &mut sums })
+            match is_few(classes) {
+                true => softmax_few::measure(set, map, codes.tiles(), cross_entropy, &mut sums),
+                false => set.run(Measure { map, codes: list, cross_entropy, room: rows, sums: &mut sums }),
+            }
         };
-        if moderate {
+        if done {
             continue;
         }
         let finite = set.run(LoadTiles { map, classes, codes: list, left_out, block: &mut *copy });
@@ -94,6 +100,21 @@ pub(super) fn measure<T: Element>(
         set.run(MeasureTiles { block: copy, codes, cross_entropy, predictions, sums: &mut sums });
     }
     Ok(sums)
+}
+
+/// How a block was differentiated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    Few,
+    Rows,
+    Tiles,
+}
+
+impl How {
+    /// This way if it worked, the one that always does if not.
+    fn when(self, worked: bool) -> Self {
+        if worked { self } else { Self::Tiles }
+    }
 }
 
 /// Copies logits into rows, left-out voxels as 0; false if lanes are not `f32` or a logit is not finite.
@@ -133,21 +154,28 @@ pub(super) fn differentiate<T: Element>(
         let (list, left_out) = (codes.get(), codes.left_out);
         let length = list.len();
         let (copy, rows) = (room(copy, classes * length), room(rows, (classes + ROWS) * length));
-        let result = room(result, length);
+        let result = room(result, if is_few(classes) { classes * length } else { length });
         let map = |c: usize| pass.input(c, &voxels);
         let direct = !left_out && singles(map(0)).is_some();
         let single = direct || load_singles(set, map, list, left_out, copy);
-        let moderate = match (T::Lane::as_f32(&outside), T::Lane::as_f32(&inside)) {
+        let how = match (T::Lane::as_f32(&outside), T::Lane::as_f32(&inside)) {
             (Some(outside), Some(inside)) if single => {
                 let map = |c: usize| {
                     if direct { singles(map(c)).unwrap_or_default() } else { row(copy, c, length) }
                 };
-                let weight = weight as f32;
-                set.run(Prepare { map, codes: list, outside, inside, weight, room: rows })
+                let (weight, codes) = (weight as f32, codes.tiles());
+                if is_few(classes) {
+                    let of = Derivative { outside, inside, weight };
+                    let out = T::Lane::as_f32_mut(result).unwrap_or_default();
+                    How::Few.when(softmax_few::differentiate(set, map, codes, of, out))
+                } else {
+                    let room = &mut *rows;
+                    How::Rows.when(set.run(Prepare { map, codes: list, outside, inside, weight, room }))
+                }
             }
-            _ => false,
+            _ => How::Tiles,
         };
-        if !moderate {
+        if how == How::Tiles {
             let finite = set.run(LoadTiles { map, classes, codes: list, left_out, block: &mut *copy });
             if !finite {
                 (0..classes).try_for_each(|c| {
@@ -162,8 +190,11 @@ pub(super) fn differentiate<T: Element>(
         }
         for (class, map) in pass.maps.iter_mut().enumerate() {
             let map = &mut map[here.clone()];
-            match T::Lane::as_f32_mut(result) {
-                Some(out) if moderate => {
+            let place = if how == How::Few { class } else { 0 };
+            let result = &mut result[place * length..(place + 1) * length];
+            match (how, T::Lane::as_f32_mut(result)) {
+                (How::Few, _) => {}
+                (How::Rows, Some(out)) => {
                     let [outside, inside] = [outside[class], inside[class]].map(|value| value.wide() as f32);
                     let (room, codes, weight) = (&*rows, list, weight as f32);
                     set.run(Differentiate { room, codes, classes, class, outside, inside, weight, out });

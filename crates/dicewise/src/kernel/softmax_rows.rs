@@ -23,10 +23,12 @@ const TWO_64: f32 = 18_446_744_073_709_551_616.0;
 
 /// 1.5 · 2²³ + 64: added to x, it leaves 64 + x, rounded to an integer, in the lowest bits.
 const ROUNDER: f32 = 12_582_976.0;
-/// What the bits above the lowest seven are while that integer is in 0..128.
-const IN_RANGE: u32 = 0x4b40_0000 >> 7;
+/// The bits of 1.5 · 2²³, to which an integer in 0..128 adds itself.
+const ZERO: u32 = 0x4b40_0000;
+/// What no number of several that are OR-ed reaches while all are in 0..128.
+const OUT_OF_RANGE: u32 = 128;
 
-/// eˣ as [`Lane::exp`], and bits that show whether x is in range.
+/// eˣ as [`Lane::exp`], and a number below 128 if x is in range.
 #[inline(always)]
 fn exp<const FMA: bool>(x: f32) -> (f32, u32) {
     const UNIT: f32 = 1.0 / TWO_64;
@@ -42,8 +44,9 @@ fn exp<const FMA: bool>(x: f32) -> (f32, u32) {
     let q = q.times_plus::<FMA>(r, 1.666_711_5e-1 * UNIT);
     let q = q.times_plus::<FMA>(r, 4.999_923e-1 * UNIT);
     let q = q.times_plus::<FMA>(r, UNIT).times_plus::<FMA>(r, UNIT);
+    let power = shifted.to_bits() ^ ZERO;
     // 2⁶⁴⁺ⁿ by adding to the exponent.
-    (f32::from_bits(q.to_bits().wrapping_add(shifted.to_bits() << 23)), shifted.to_bits())
+    (f32::from_bits(q.to_bits().wrapping_add(power << 23)), power)
 }
 
 /// The next rows of the iterator.
@@ -144,7 +147,7 @@ impl<'a, M: Fn(usize) -> &'a [f32]> Kernel for Measure<'_, M> {
         for c in c..classes {
             seen |= exponentiate::<FMA, 1>([map(c)], next(&mut rows), sum);
         }
-        if seen >> 7 != IN_RANGE {
+        if seen >= OUT_OF_RANGE {
             return false;
         }
         for (sum, &code) in sum.iter_mut().zip(codes) {
@@ -271,7 +274,7 @@ impl<'a, M: Fn(usize) -> &'a [f32]> Kernel for Prepare<'_, M> {
             *mean = (weight - *mean * inverse) * inverse;
             *sum = inverse;
         }
-        seen >> 7 == IN_RANGE
+        seen < OUT_OF_RANGE
     }
 }
 
