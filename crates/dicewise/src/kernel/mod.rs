@@ -12,7 +12,9 @@ mod lane;
 mod lanes;
 mod sigmoid;
 mod softmax;
+mod softmax_few;
 mod softmax_labels;
+mod softmax_rows;
 mod softmax_tile;
 
 use rayon::prelude::*;
