@@ -20,7 +20,13 @@ wait_for() {
 
 stop() {
   for daemon in slurmd slurmctld munged; do
-    if [ -f "$folder/$daemon.pid" ]; then kill "$(cat "$folder/$daemon.pid")" 2>/dev/null || true; fi
+    pid=$(cat "$folder/$daemon.pid" 2>/dev/null) || continue
+    kill "$pid" 2>/dev/null || continue
+    # The next cluster has the same ports.
+    for _ in $(seq 100); do
+      grep --quiet --no-messages '^State:.*[^Z] (' "/proc/$pid/status" || break
+      sleep 0.1
+    done
   done
 }
 

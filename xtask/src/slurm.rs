@@ -10,8 +10,8 @@ use crate::{cargo_command, run};
 
 /// Far beyond what it takes.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Iterations of a training before it is stopped, of 3000. A checkpoint is written every 200.
-const ITERATIONS: usize = 500;
+/// Iterations of a training before it is stopped, of 1200. A checkpoint is written every 200.
+const ITERATIONS: usize = 300;
 /// Folders of the trainings in the order of their tasks.
 const TRAININGS: [&str; 4] = [
     "full-I_eps-b3-seed3/fold_0",
@@ -33,15 +33,18 @@ pub(crate) fn test() -> bool {
     let folder = target().join("slurm");
     let _ = fs::remove_dir_all(&folder);
     let (here, there) = (folder.join("here"), folder.join("on a cluster"));
-    if !(built && fs::create_dir_all(&folder).is_ok() && dicewise(&["run", "--out"], &[&here, &experiment()]))
-    {
+    let run_here = || {
+        let mut command = Command::new(program());
+        run(command.env("RAYON_NUM_THREADS", "1").arg("run").arg(experiment()).arg("--out").arg(&here))
+    };
+    if !(built && fs::create_dir_all(&folder).is_ok() && run_here()) {
         return false;
     }
     let Some(cluster) = Cluster::start(folder.join("cluster")) else { return false };
     match cluster.disturbed_run(&here, &there) {
         Ok(()) => {
             eprintln!(
-                "a task stopped, one killed and one requeued: cases.csv is that of a run without Slurm"
+                "two tasks stopped, one killed and one requeued: cases.csv is that of a run without Slurm"
             );
             true
         }
@@ -96,7 +99,7 @@ impl Cluster {
         };
 
         wait_until("the first two trainings", || rows(0) > ITERATIONS && rows(1) > ITERATIONS)?;
-        self.scheduler("scancel", &["--signal=TERM", "--batch", &format!("{array}_0")])?;
+        self.terminate(&format!("{array}_0"));
         let lock =
             fs::read_to_string(training(1).join(".dicewise.lock")).map_err(|error| error.to_string())?;
         let process = lock.split_whitespace().nth(1).ok_or("a lock without a process")?;
@@ -107,6 +110,12 @@ impl Cluster {
         })?;
         // As a preemption does it.
         self.scheduler("scontrol", &["requeue", &format!("{array}_2")])?;
+        wait_until("the last training", || {
+            hurry();
+            rows(3) > ITERATIONS
+        })?;
+        // Slurm numbers this task as it numbers the array.
+        self.terminate(&format!("{array}_3"));
         wait_until("tables and report", || {
             hurry();
             let queued = self.command("squeue").args(["--noheader", "--format=%A"]).output();
@@ -115,7 +124,8 @@ impl Cluster {
             })
         })?;
 
-        for (task, word) in [(0, "interrupted; saved"), (1, "Killed"), (2, "interrupted; saved")] {
+        let saved = "interrupted; saved";
+        for (task, word) in [(0, saved), (1, "Killed"), (2, saved), (3, saved)] {
             let log = there.join("slurm").join(format!("{array}_{task}.log"));
             let said = fs::read_to_string(&log).unwrap_or_default();
             if !said.contains(word) {
@@ -148,13 +158,19 @@ impl Cluster {
         }
     }
 
+    /// SIGTERM to a task's script, as before a time limit. When the task has left by the time scancel looks, scancel sends
+    /// it once more after five seconds, to the next go.
+    fn terminate(&self, task: &str) {
+        let _ = self.command("timeout").args(["3", "scancel", "--signal=TERM", "--batch", task]).output();
+    }
+
     /// What there is to see when something went wrong.
     fn say(&self, results: &Path) {
-        dicewise(&["status"], &[results]);
+        run(Command::new(program()).arg("status").arg(results));
         run(self.command("squeue").arg("--array"));
-        for log in fs::read_dir(results.join("slurm")).into_iter().flatten().flatten() {
-            let text = fs::read_to_string(log.path()).unwrap_or_default();
-            eprintln!("{}:\n{text}", log.path().display());
+        let files = fs::read_dir(results.join("slurm")).into_iter().flatten().flatten();
+        for log in files.map(|file| file.path()).filter(|path| path.extension().is_some_and(|e| e == "log")) {
+            eprintln!("{}:\n{}", log.display(), fs::read_to_string(&log).unwrap_or_default());
         }
     }
 }
@@ -173,13 +189,9 @@ fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), String>
         if started.elapsed() > PATIENCE {
             return Err(format!("waited in vain for {what}"));
         }
-        sleep(Duration::from_millis(200));
+        sleep(Duration::from_millis(500));
     }
     Ok(())
-}
-
-fn dicewise(words: &[&str], paths: &[&Path]) -> bool {
-    run(Command::new(program()).args(words).args(paths))
 }
 
 fn program() -> PathBuf {

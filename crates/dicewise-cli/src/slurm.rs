@@ -23,16 +23,28 @@ const REPORT: &str = "report.sh";
 /// What a task does around its training. The shell, unlike a program of its own in its place, gets a signal that Slurm
 /// sends to the batch script only, and can ask for another go.
 const TASK: &str = r#"
-# A task that was stopped before its end (130: time limit, preemption) has saved itself and goes on when it runs again.
-# One that was killed (137) goes on from its last checkpoint, a few times. One that was cancelled is not RUNNING any more.
+# A task that was stopped before its end (130, or 143 if it had not begun) has saved itself and goes on when it runs
+# again. One that was killed (137) goes on from its last checkpoint, a few times. One that was cancelled is not RUNNING any
+# more. (SLURM_JOB_ID would be the whole array in its last task.)
 finish() {
-  if [ "$1" -eq 130 ] || { [ "$1" -eq 137 ] && [ "${SLURM_RESTART_COUNT:-0}" -lt 3 ]; }; then
-    if [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
-      scontrol requeue "$SLURM_JOB_ID"
-    fi
+  task="${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"
+  case "$1" in
+    130 | 143) again=yes ;;
+    137) [ "${SLURM_RESTART_COUNT:-0}" -lt 3 ] && again=yes ;;
+  esac
+  if [ -n "${again:-}" ] && [ "$(squeue --noheader --jobs="$task" --format=%T)" = RUNNING ]; then
+    scontrol requeue "$task"
   fi
   exit "$1"
 }
+stop() {
+  trap "" TERM
+  if [ -z "${!:-}" ]; then finish 143; fi
+  kill -TERM $!
+  wait $!
+  finish $?
+}
+trap stop TERM
 "#;
 
 /// Writes the scripts and submits them, or prints them.
@@ -125,9 +137,8 @@ impl Scripts {
         let device = quoted(&args.device.device);
         let train = format!(
             "#!/bin/bash\n# The trainings of {file}, a task each: written by `dicewise run --slurm`.\n{}{TASK}\n\
-             {threads}{run} --device {device} --task \"$SLURM_ARRAY_TASK_ID\" &\ntraining=$!\n\
-             trap 'trap \"\" TERM; kill -TERM \"$training\"; wait \"$training\"; finish $?' TERM\n\
-             wait \"$training\"\nfinish $?\n",
+             {threads}{run} --device {device} --task \"$SLURM_ARRAY_TASK_ID\" &\n\
+             wait $!\nfinish $?\n",
             directives(name, "%A_%a.log", &of_array)
         );
         let report = format!(
