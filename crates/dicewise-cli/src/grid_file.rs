@@ -36,11 +36,12 @@ impl GridFile {
     /// `cases` are those of the experiment, once they are loaded.
     pub(crate) fn new(configs: &[CellConfig], cases: Option<&[PreparedCase]>) -> Result<Self, RunError> {
         let training = |config: &CellConfig| -> Result<PlannedTraining, RunError> {
-            let iterations = match (config.training.duration, cases) {
+            // Also where it is not needed: folds that cannot be are found before anything is written.
+            let split = cases.map(|cases| cases::split(config, cases)).transpose()?;
+            let iterations = match (config.training.duration, cases.zip(split)) {
                 (Duration::Iterations(iterations), _) => Some(iterations),
                 (Duration::Epochs(_), None) => None,
-                (Duration::Epochs(_), Some(cases)) => {
-                    let split = cases::split(config, cases)?;
+                (Duration::Epochs(_), Some((cases, split))) => {
                     let drawn: usize =
                         split.train.iter().map(|&case| cell::repeats(config, &cases[case])).sum();
                     Some(iterations(&config.training, drawn.div_ceil(config.cell.batch_size)))
