@@ -3,12 +3,12 @@
     python benches/loader/run.py            # a table; needs monai, torch, and Rust
     python benches/loader/run.py --json
 
-Two experiments, as their files in experiments/ say: `brats` (4 channels and a soft map of 120 x 120 x 78 voxels: affine,
-elastic, crop to 80 x 80 x 48, flip, intensity) and `acdc` (1 channel and 4 soft maps of 192 x 192 x 48: rotation, scale,
-noise). Cases are in memory on both sides. MONAI is measured in the forms a user could choose:
+Two experiments, as their files in experiments/ say: `brats` (4 channels and a soft map of 120 x 120 x 78 voxels:
+affine, elastic, crop to 80 x 80 x 48, flip, intensity) and `acdc` (1 channel and 4 soft maps of 192 x 192 x 48:
+rotation, scale, noise). Cases are in memory on both sides. MONAI is measured in the forms a user could choose:
 
 - `loader`: torch's DataLoader with as many worker processes as we have threads;
-- `threads`: as many threads of one process, without DataLoader (PyTorch lets go of the interpreter's lock);
+- `threads`: as many threads of one process, without DataLoader (not for the slow form of brats);
 - `fused` (brats): affine, elastic and crop as one `Rand3DElasticd`, which interpolates once and only inside the crop.
 
 Each round measures all of them in turn; the table has medians over the rounds.
@@ -23,7 +23,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-# glibc keeps what is freed instead of giving each volume back to the system, for both sides: `dicewise` does so by itself.
+# glibc keeps what is freed instead of giving each volume back to the system, for both sides: `dicewise` does so by
+# itself.
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -33,10 +34,10 @@ SETTINGS = {
 if any(os.environ.get(key) != value for key, value in SETTINGS.items()):
     os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | SETTINGS)
 
-import numpy as np
-import torch
-from monai.data import DataLoader, Dataset
-from monai.transforms import (
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from monai.data import DataLoader, Dataset  # noqa: E402
+from monai.transforms import (  # noqa: E402
     Compose,
     Rand3DElasticd,
     RandAffined,
