@@ -45,14 +45,8 @@ impl Tools {
             }
         }
         let names = ["chromium", "chromium-browser", "google-chrome"];
-        let chromium = env::var_os("CHROMIUM").map(PathBuf::from).or_else(|| on_path(&names)).or_else(|| {
-            // Only on a system that is ours to change, such as a container of a CI.
-            let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
-            let installed = root
-                && on_path(&["apt-get"]).is_some()
-                && run(Command::new("apt-get").args(["install", "-y", "-qq", "chromium"]));
-            if installed { on_path(&names) } else { None }
-        });
+        let chromium = env::var_os("CHROMIUM").map(PathBuf::from);
+        let chromium = chromium.or_else(|| found_or_installed(&names, &["chromium"]));
         let Some(chromium) = chromium else {
             eprintln!("SKIPPED: no Chromium on the PATH or in $CHROMIUM, so no page is opened in a browser");
             return None;
@@ -101,6 +95,19 @@ pub(crate) fn target() -> PathBuf {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target"),
     }
+}
+
+/// The first of these programs that is there, if need be after installing packages of Debian. That only on a system that
+/// is ours to change, such as a container of a CI.
+pub(crate) fn found_or_installed(names: &[&str], packages: &[&str]) -> Option<PathBuf> {
+    on_path(names).or_else(|| {
+        let root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout.starts_with(b"0\n"));
+        let install = ["install", "-y", "-qq"];
+        let installed = root
+            && on_path(&["apt-get"]).is_some()
+            && run(Command::new("apt-get").args(install).args(packages));
+        if installed { on_path(names) } else { None }
+    })
 }
 
 fn on_path(names: &[&str]) -> Option<PathBuf> {

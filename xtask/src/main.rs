@@ -6,6 +6,7 @@ mod browser;
 mod markdown;
 mod pages;
 mod python;
+mod slurm;
 mod wasm;
 
 use std::env;
@@ -22,6 +23,7 @@ Usage: cargo xtask TASK
                with --advisories, known vulnerabilities too (fetches their list from GitHub)
   browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
   screenshots  pictures of README and docs, from results/phantom or the folder given
+  slurm        a job array on a Slurm of this machine, its tasks killed and requeued (skipped where there is no Slurm)
   book         README and docs as a site (installs mdBook below the user's cache if it is missing)
   wasm         the explorer's numbers for the browser, again after a change to the loss
   sanitize     the tests of all kernels, where `unsafe` is, under AddressSanitizer (Linux)
@@ -32,7 +34,7 @@ Usage: cargo xtask TASK
                (installs cargo-fuzz if it is missing; flags go to libFuzzer, such as -runs=1000000)
   kill-resume [N]
                kill runs at N random moments (20), with 1 and 2 threads, and compare what resuming gives
-  ci           lint, deny, test, browser and fuzz-smoke
+  ci           lint, deny, test, properties, browser, slurm and fuzz-smoke
 ";
 
 /// Cases of each property test in CI.
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         ["deny"] => deny(),
         ["deny", "--advisories"] => deny() && cargo(&["deny", "check", "advisories"]),
         ["browser"] => browser::test(),
+        ["slurm"] => slurm::test(),
         ["screenshots"] => browser::screenshots(None),
         ["screenshots", results] => browser::screenshots(Some(results)),
         ["book"] => book::build(),
@@ -62,7 +65,9 @@ fn main() -> ExitCode {
         ["kill-resume", kills] => kill_resume(kills),
         ["fuzz-smoke"] => fuzz_smoke(),
         ["fuzz", target, flags @ ..] => fuzz(target, flags),
-        ["ci"] => lint() && deny() && test() && properties() && browser::test() && fuzz_smoke(),
+        ["ci"] => {
+            lint() && deny() && test() && properties() && browser::test() && slurm::test() && fuzz_smoke()
+        }
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

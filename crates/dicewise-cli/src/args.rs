@@ -1,10 +1,12 @@
 //! The command line as typed. Flags are checked one by one here, and against each other and the data later.
+mod slurm;
 mod values;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Flags, Parser, Subcommand};
 
+pub(crate) use slurm::Slurm;
 pub(crate) use values::{
     Activation, Checkpoint, EmptyTruth, Epsilon, Label, Layout, Missing, Network, Partition, Schedule,
     Setting, Shape, Spacing,
@@ -32,12 +34,13 @@ pub(crate) struct Args {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Run(Run),
+    Run(Box<Run>),
     Train(Box<Train>),
     Predict(Predict),
     Evaluate(Evaluate),
     Compare(Compare),
     Report(Report),
+    Status(Status),
     Explain(Explain),
     Check(Check),
 }
@@ -50,6 +53,7 @@ Examples:
   dicewise run experiments/phantom.toml --dry-run
   dicewise run experiments/acdc.toml --data acdc --scale 0.33 --dry-run --probe
   dicewise run experiments/hippocampus.toml --data ~/data/hippocampus --seed 0,1,2 --jobs 2 --resume
+  dicewise run experiments/brats2018.toml --data /data/brats2018 --slurm --partition gpu --time 24:00:00 --array-limit 20
 
 Writes OUT/report/index.html, OUT/{cases.csv, table1.csv, table1.md, roc.csv}, and a folder a cell with its config.toml, checkpoints and metrics.csv.")]
 pub(crate) struct Run {
@@ -82,8 +86,14 @@ pub(crate) struct Run {
     /// Cells trained at the same time.
     #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
     pub(crate) jobs: usize,
+    /// Train one cell only, by its number from 0, or go on with it: for schedulers. Several processes may each train one
+    /// in the same OUT; once all are done, the same command with --resume instead writes tables and report.
+    #[arg(long, value_name = "K", conflicts_with_all = ["dry_run", "jobs"])]
+    pub(crate) task: Option<usize>,
     #[command(flatten)]
     pub(crate) device: Device,
+    #[command(flatten)]
+    pub(crate) slurm: Slurm,
 }
 
 /// Train one network on a folder of images and label maps.
@@ -284,6 +294,22 @@ pub(crate) struct Report {
     /// Open the page in a browser.
     #[arg(long)]
     pub(crate) open: bool,
+}
+
+/// Show how far the trainings of a run are: done, running, failed, interrupted or waiting.
+///
+/// Of local runs and of those on a cluster, while they work or afterwards.
+#[derive(Debug, Flags)]
+#[command(after_help = "\
+Examples:
+  dicewise status results/phantom
+  dicewise status results/phantom --json")]
+pub(crate) struct Status {
+    /// Folder that `run` writes to, or `train`.
+    pub(crate) results: PathBuf,
+    /// Print JSON instead of text.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Say what a Dice loss teaches on maps that are present, empty or missing, before any training.

@@ -1,6 +1,5 @@
 //! The cases of an experiment, loaded and prepared.
-
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dicewise_data::augment::{Cue, Patch, Target, hide};
 use dicewise_data::dataset::CaseError;
@@ -18,6 +17,7 @@ use dicewise_experiment::{
 use rayon::prelude::*;
 
 use crate::data_source::Source;
+use crate::lock::SCRATCH;
 use crate::prepared_case::{Centres, PreparedCase, Room, Voxels};
 use crate::run_error::RunError;
 
@@ -26,35 +26,14 @@ const NO_GROUP: &str = "all";
 
 /// Bytes of prepared cases that are kept in memory; more are kept in files.
 pub(crate) const KEPT_IN_MEMORY: usize = 2 << 30;
-/// Folder of the files, inside that of the results.
-const PREPARED: &str = "prepared";
-
-/// All prepared cases. Their files, if there are any, go with them.
-pub(crate) struct Cases {
-    cases: Vec<PreparedCase>,
-    folder: PathBuf,
-}
-
-impl std::ops::Deref for Cases {
-    type Target = [PreparedCase];
-    fn deref(&self) -> &[PreparedCase] {
-        &self.cases
-    }
-}
-
-impl Drop for Cases {
-    fn drop(&mut self) {
-        // What cannot be removed is written over by the next run.
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
 
 /// Loads and prepares all cases that the experiment uses.
 ///
-/// Cells of one experiment differ in labelling, loss, batch size, seed and fold only, so they share the result. `out` is
-/// where files of cases may lie while it is in use.
-pub(crate) fn load(config: &CellConfig, out: &Path) -> Result<Cases, RunError> {
-    let (room, folder) = (Room::new(KEPT_IN_MEMORY), out.join(PREPARED));
+/// Cells of one experiment differ in labelling, loss, batch size, seed and fold only, so they share the result: `config` is
+/// that of the experiment's first cell. Cases that find no room in memory lie in `out`, for all processes that share this
+/// folder under the same configuration, until the last of them gives its lock back.
+pub(crate) fn load(config: &CellConfig, out: &Path) -> Result<Vec<PreparedCase>, RunError> {
+    let (room, folder) = (Room::new(KEPT_IN_MEMORY), out.join(SCRATCH).join(config.hash()?));
     let preprocessing = preprocessing(&config.preprocessing, &config.target);
     let source = Source::open(&config.data)?;
     let members = source.members();
@@ -104,11 +83,7 @@ pub(crate) fn load(config: &CellConfig, out: &Path) -> Result<Cases, RunError> {
         PreparedCase::new([case.id, case.subject, group], grids, centres, annotated, voxels, place)
             .map_err(RunError::io(&folder))
     };
-    let cases = used.par_iter().map(prepare).collect::<Result<_, _>>();
-    // Their files are removed also when one of them fails.
-    let mut all = Cases { cases: Vec::new(), folder: folder.clone() };
-    all.cases = cases?;
-    Ok(all)
+    used.par_iter().map(prepare).collect()
 }
 
 /// What training draws from: label maps where the working grid's voxels are decided, maps of each class where soft

@@ -1,6 +1,6 @@
 //! One cell of the grid: trained, predicted, scored, in a folder of its own.
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +14,7 @@ use dicewise_train::{EmptyClass, Observer, Outcome, SampleSource, Step, Trainer,
 
 use crate::evaluations::Evaluations;
 use crate::lock::FolderLock;
-use crate::metrics::Metrics;
+use crate::metrics::{METRICS, Metrics};
 use crate::network::{mean, network, prior_bias, training_config};
 use crate::prepared_case::PreparedCase;
 use crate::run_error::RunError;
@@ -32,8 +32,9 @@ const CHECKPOINT_EVALUATED: &str = "checkpoint_evaluated.safetensors";
 /// Scores of the held-out cases at every evaluation.
 const EVALUATIONS: &str = "evaluations.csv";
 /// Scores of the cell's held-out cases; written last, so a cell that has it is finished.
-const SCORES: &str = "cases.csv";
-const METRICS: &str = "metrics.csv";
+pub(crate) const SCORES: &str = "cases.csv";
+/// Why it failed, until it is tried again.
+const FAILURE: &str = "failure.txt";
 /// Folder of predicted label maps.
 pub(crate) const PREDICTIONS: &str = "validation";
 
@@ -71,11 +72,7 @@ impl CellRun<'_> {
         observer: &mut dyn CellObserver,
         stop: &AtomicBool,
     ) -> Result<Option<Vec<CaseScore>>, RunError> {
-        let scores_file = self.folder.join(SCORES);
-        self.open_folder()?;
-        if self.resume && scores_file.exists() {
-            let scores = read_cases(&scores_file)?;
-            self.remove_previous_checkpoint()?;
+        if let Some(scores) = finished(self.config, self.folder, self.lock)?.filter(|_| self.resume) {
             return Ok(Some(scores));
         }
         let Some(trainer) = self.train(observer, stop)? else { return Ok(None) };
@@ -98,8 +95,8 @@ impl CellRun<'_> {
             }
         }
         // Sorted as the whole experiment's are.
-        write_cases(&scores_file, &scores)?;
-        self.remove_previous_checkpoint()?;
+        write_cases(&self.folder.join(SCORES), &scores)?;
+        remove(&self.folder.join(CHECKPOINT_PREVIOUS))?;
         Ok(Some(scores))
     }
 
@@ -128,35 +125,6 @@ impl CellRun<'_> {
         Ok(network.valid())
     }
 
-    /// A finished cell does not need it: it would be a third of the folder.
-    fn remove_previous_checkpoint(&self) -> Result<(), RunError> {
-        let previous = self.folder.join(CHECKPOINT_PREVIOUS);
-        match fs::remove_file(&previous) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(RunError::io(previous)(error)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Creates the folder, or makes sure that it belongs to this configuration.
-    fn open_folder(&self) -> Result<(), RunError> {
-        self.lock.remove_leftovers(self.folder)?;
-        let file = self.folder.join(CONFIG);
-        match fs::read_to_string(&file) {
-            Ok(text) => {
-                let before = CellConfig::from_toml(&file, &text)?;
-                let differences = self.config.differences(&before)?;
-                if !differences.is_empty() {
-                    return Err(RunError::ConfigurationChanged { file, differences });
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                write_atomically(&file, self.config.to_toml()?.as_bytes())?;
-            }
-            Err(error) => return Err(RunError::io(file)(error)),
-        }
-        Ok(())
-    }
-
     fn train(&self, observer: &mut dyn CellObserver, stop: &AtomicBool) -> Result<Option<Trainer>, RunError> {
         let side = |indices: &[usize], side: &'static str| -> Result<Vec<&PreparedCase>, RunError> {
             if indices.is_empty() {
@@ -164,10 +132,7 @@ impl CellRun<'_> {
             }
             Ok(indices.iter().map(|&index| &self.cases[index]).collect())
         };
-        let repeated = |case: &&PreparedCase| {
-            let repeat = self.config.cell.repeat.iter().find(|repeat| repeat.group == case.group);
-            repeat.map_or(1, |repeat| repeat.count)
-        };
+        let repeated = |case: &&PreparedCase| repeats(self.config, case);
         let once = side(&self.split.train, "training")?;
         let training_cases: Vec<&PreparedCase> =
             once.into_iter().flat_map(|case| std::iter::repeat_n(case, repeated(&case))).collect();
@@ -296,6 +261,71 @@ impl Observer for Follower<'_> {
     /// A training that cannot write its metrics saves itself, while that still works, rather than going on without.
     fn gives_up(&self) -> bool {
         self.failed.is_some()
+    }
+}
+
+/// Creates a cell's folder, or makes sure that it belongs to this configuration. The scores, if it is finished.
+pub(crate) fn finished(
+    config: &CellConfig,
+    folder: &Path,
+    lock: &FolderLock,
+) -> Result<Option<Vec<CaseScore>>, RunError> {
+    lock.remove_leftovers(folder)?;
+    let file = folder.join(CONFIG);
+    match fs::read_to_string(&file) {
+        Ok(text) => {
+            let before = CellConfig::from_toml(&file, &text)?;
+            let differences = config.differences(&before)?;
+            if !differences.is_empty() {
+                return Err(RunError::ConfigurationChanged { file, differences });
+            }
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            write_atomically(&file, config.to_toml()?.as_bytes())?;
+        }
+        Err(error) => return Err(RunError::io(file)(error)),
+    }
+    remove(&folder.join(FAILURE))?;
+    if !is_done(folder) {
+        return Ok(None);
+    }
+    // It would be a third of the folder.
+    remove(&folder.join(CHECKPOINT_PREVIOUS))?;
+    Ok(Some(read_cases(&folder.join(SCORES))?))
+}
+
+/// Whether the cell of this folder is trained and scored.
+pub(crate) fn is_done(folder: &Path) -> bool {
+    folder.join(SCORES).is_file()
+}
+
+/// Keeps in a cell's folder why it failed, for `dicewise status`.
+pub(crate) fn remember_failure<T>(folder: &Path, outcome: &Result<T, RunError>) {
+    if let Err(error) = outcome {
+        // The error itself is told in any case.
+        let _ = write_atomically(&folder.join(FAILURE), format!("{error}\n").as_bytes());
+    }
+}
+
+/// Why the cell of this folder failed, if it did.
+pub(crate) fn failure(folder: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(folder.join(FAILURE)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        text => text.map(|text| Some(text.trim().to_owned())),
+    }
+}
+
+/// How often an epoch shows a training case.
+pub(crate) fn repeats(config: &CellConfig, case: &PreparedCase) -> usize {
+    let repeat = config.cell.repeat.iter().find(|repeat| repeat.group == case.group);
+    repeat.map_or(1, |repeat| repeat.count)
+}
+
+/// Removes a file that may not be there.
+fn remove(file: &Path) -> Result<(), RunError> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(RunError::io(file)(error)),
+        _ => Ok(()),
     }
 }
 

@@ -1,8 +1,12 @@
-//! One process at a time writes to a folder.
+//! One process at a time writes to a folder, or several that each have a folder inside it.
 use std::fs::{self, File, TryLockError};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
+use crate::owner::Owner;
 use crate::run_error::RunError;
 use crate::stdout;
 
@@ -11,13 +15,28 @@ const LOCK: &str = ".dicewise.lock";
 
 /// How often a folder is tried whose lock file is removed by the process before while we reach for it.
 const ATTEMPTS: usize = 100;
+/// How often, and after how long, a lock is tried that another process has: `dicewise status` takes it for a moment.
+const TRIES: usize = 10;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+/// At most this much is read of who has a lock.
+const OWNER_BYTES: u64 = 400;
 
-/// A folder that no other process writes to. The operating system gives it back when the process ends, however it ends.
+/// What processes that share a folder keep there while they work; it goes with the last of them.
+pub(crate) const SCRATCH: &str = "prepared";
+
+/// A folder that no other process writes to, or only such that share it. The operating system gives it back when the
+/// process ends, however it ends.
 pub(crate) struct FolderLock {
     file: File,
     path: PathBuf,
     /// The folder and those above it, as far as they did not exist, the deepest first.
     made: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Alone,
+    Shared,
 }
 
 impl FolderLock {
@@ -26,6 +45,27 @@ impl FolderLock {
     /// # Errors
     /// If the folder cannot be written to, or another process has it.
     pub(crate) fn take(folder: &Path) -> Result<Self, RunError> {
+        let lock = Self::reach(folder, Kind::Alone)?;
+        lock.remove_scratch().map_err(RunError::io(folder))?;
+        Ok(lock)
+    }
+
+    /// Creates the folder if need be, and shares it with others that do: each writes to folders inside it that it has
+    /// taken for itself.
+    ///
+    /// # Errors
+    /// If the folder cannot be written to, or another process has it for itself.
+    pub(crate) fn share(folder: &Path) -> Result<Self, RunError> {
+        // What killed processes left must not be taken for what those that share the folder have made.
+        match Self::reach(folder, Kind::Alone) {
+            Ok(first) => first.remove_scratch().map_err(RunError::io(folder))?,
+            Err(RunError::InUse { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Self::reach(folder, Kind::Shared)
+    }
+
+    fn reach(folder: &Path, kind: Kind) -> Result<Self, RunError> {
         let path = folder.join(LOCK);
         let reach = || {
             fs::create_dir_all(folder).map_err(|error| (folder, error))?;
@@ -45,17 +85,46 @@ impl FolderLock {
                 }
                 Err((place, error)) => return Err(RunError::io(place)(error)),
             };
-            lock(&file, folder, &path)?;
+            lock(&file, kind, folder, &path)?;
             if is_at(&file, &path).map_err(RunError::io(&path))? {
                 let mut lock = Self { file, path, made };
                 // Also tells whether the disk has room for anything at all.
-                let owner = format!("process {}\n", std::process::id());
+                let owner = match kind {
+                    Kind::Alone => format!("{}\n", Owner::this_process()),
+                    // All of them write the same.
+                    Kind::Shared => {
+                        "single trainings of its grid, which `dicewise status` lists\n".to_owned()
+                    }
+                };
                 let write = |file: &mut File| file.set_len(0).and_then(|()| file.write_all(owner.as_bytes()));
                 write(&mut lock.file).map_err(RunError::io(&lock.path))?;
                 return Ok(lock);
             }
         }
         Err(RunError::InUse { folder: folder.to_owned(), owner: String::new() })
+    }
+
+    /// Who has a folder, or had it when it was killed: none if it was given back. The flag is whether it has it now.
+    pub(crate) fn owner(folder: &Path) -> io::Result<Option<(String, bool)>> {
+        let mut file = match File::open(folder.join(LOCK)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let taken = match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => true,
+            // Where folders cannot be locked nobody can say.
+            Ok(()) | Err(TryLockError::Error(_)) => false,
+        };
+        let mut owner = String::new();
+        Read::by_ref(&mut file).take(OWNER_BYTES).read_to_string(&mut owner)?;
+        Ok(Some((owner.trim().to_owned(), taken)))
+    }
+
+    fn remove_scratch(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.path.with_file_name(SCRATCH)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Removes what killed processes left half-written in the folder; nobody else is writing.
@@ -74,6 +143,12 @@ impl FolderLock {
 /// Nothing is left of a lock, nor of a folder that was made for it and is still empty.
 impl Drop for FolderLock {
     fn drop(&mut self) {
+        // A lock that others share stays theirs.
+        if matches!(self.file.try_lock(), Err(TryLockError::WouldBlock)) {
+            return;
+        }
+        // What cannot be removed is removed by the next process.
+        let _ = self.remove_scratch();
         // While it is locked: whoever reaches for it now finds that it is not at its place any more.
         if cfg!(unix) && is_at(&self.file, &self.path).unwrap_or(false) && fs::remove_file(&self.path).is_ok()
         {
@@ -84,22 +159,32 @@ impl Drop for FolderLock {
 }
 
 /// Takes the file, unless another process has it.
-fn lock(file: &File, folder: &Path, path: &Path) -> Result<(), RunError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            // Only for the message.
-            let _ = file.take(100).read_to_string(&mut owner);
-            Err(RunError::InUse { folder: folder.to_owned(), owner: owner.trim().to_owned() })
+fn lock(file: &File, kind: Kind, folder: &Path, path: &Path) -> Result<(), RunError> {
+    for attempt in 1.. {
+        let locked = match kind {
+            Kind::Alone => file.try_lock(),
+            Kind::Shared => file.try_lock_shared(),
+        };
+        match locked {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if attempt < TRIES => sleep(BETWEEN_TRIES),
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                // Only for the message.
+                let _ = file.take(OWNER_BYTES).read_to_string(&mut owner);
+                return Err(RunError::InUse { folder: folder.to_owned(), owner: owner.trim().to_owned() });
+            }
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+                let folder = folder.display();
+                stdout::note(&format!(
+                    "warning: {folder} cannot be locked: let no other process write there"
+                ));
+                break;
+            }
+            Err(TryLockError::Error(error)) => return Err(RunError::io(path)(error)),
         }
-        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
-            let folder = folder.display();
-            stdout::note(&format!("warning: {folder} cannot be locked: let no other process write there"));
-            Ok(())
-        }
-        Err(TryLockError::Error(error)) => Err(RunError::io(path)(error)),
     }
+    Ok(())
 }
 
 /// Whether the file is still what the path names. If not, the process before has removed it, and its lock is no one's.
@@ -117,6 +202,14 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
+}
+
+/// Where a file is written before it is renamed. Processes of several machines may write the same file, and numbers of
+/// processes are the same in many containers.
+pub(crate) fn half_written(path: &Path) -> PathBuf {
+    let random = RandomState::new().build_hasher().finish();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{random:016x}.tmp"))
 }
 
 /// Whether a folder has anything in it, besides a lock.
@@ -202,6 +295,48 @@ mod tests {
         fs::write(used.join("cases.csv"), "x").unwrap();
         drop(lock);
         assert_eq!(entries(&used).unwrap(), [used.join("cases.csv")]);
+    }
+
+    #[test]
+    fn what_processes_share_goes_with_the_last_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (out, shared) = (folder.path().join("out"), folder.path().join("out").join(SCRATCH));
+        let case = shared.join("case_0");
+        fs::create_dir_all(&shared).unwrap();
+        fs::write(&case, "left by a process that was killed").unwrap();
+        let first = FolderLock::share(&out).unwrap();
+        assert!(!shared.exists());
+
+        fs::create_dir(&shared).unwrap();
+        fs::write(&case, "x").unwrap();
+        let second = FolderLock::share(&out).unwrap();
+        assert!(case.exists(), "the first still needs it");
+        drop(first);
+        assert!(case.exists(), "the second still needs it");
+        assert!(matches!(FolderLock::take(&out), Err(RunError::InUse { .. })), "nobody has it alone");
+        drop(second);
+        assert!(!shared.exists());
+        assert!(!cfg!(unix) || !out.join(LOCK).exists());
+
+        let alone = FolderLock::take(&out).unwrap();
+        assert!(matches!(FolderLock::share(&out), Err(RunError::InUse { .. })));
+        drop(alone);
+    }
+
+    #[test]
+    fn who_has_a_folder_can_be_asked_without_taking_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        assert_eq!(FolderLock::owner(&out).unwrap(), None);
+        let lock = FolderLock::take(&out).unwrap();
+        let (owner, taken) = FolderLock::owner(&out).unwrap().expect("it is taken");
+        assert!(taken && owner.starts_with(&format!("process {}", std::process::id())), "{owner}");
+        drop(lock);
+        // As a killed process leaves it.
+        fs::create_dir_all(&out).unwrap();
+        fs::write(out.join(LOCK), "process 7 on node1, since 2026-01-31T12:00:00Z\n").unwrap();
+        let expected = ("process 7 on node1, since 2026-01-31T12:00:00Z".to_owned(), false);
+        assert_eq!(FolderLock::owner(&out).unwrap(), Some(expected));
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! `metrics.csv`, one row an iteration, and the same for TensorBoard.
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use dicewise_report::{EventFile, LogRow, METRICS_HEADER};
 use dicewise_train::Step;
 
 use crate::run_error::RunError;
+
+/// Its name, in the folder of a training.
+pub(crate) const METRICS: &str = "metrics.csv";
+/// More than two rows take.
+const ROW_BYTES: u64 = 1000;
 
 /// The open files. Rows are not buffered: those of a saved iteration must be there when the process is killed.
 pub(crate) struct Metrics {
@@ -68,6 +74,23 @@ impl Metrics {
     }
 }
 
+/// The last iteration of a training's folder, 0 if there is none, and when its row was written.
+pub(crate) fn last(folder: &Path) -> io::Result<(usize, Option<SystemTime>)> {
+    let mut file = match File::open(folder.join(METRICS)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok((0, None)),
+        file => file?,
+    };
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(length.saturating_sub(ROW_BYTES)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    // A row that is being written is none.
+    let rows = String::from_utf8_lossy(&end);
+    let rows = rows.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let iteration = rows.rsplit('\n').next().and_then(|row| row.split(',').next()?.parse().ok());
+    Ok((iteration.unwrap_or(0), file.metadata()?.modified().ok()))
+}
+
 fn header() -> String {
     METRICS_HEADER.join(",") + "\n"
 }
@@ -118,6 +141,21 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), expected, "{before:?}, {iteration}");
             metrics.close().unwrap();
         }
+    }
+
+    #[test]
+    fn the_last_iteration_is_that_of_the_last_whole_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let iteration = |text: &str| {
+            std::fs::write(folder.path().join(METRICS), text).unwrap();
+            last(folder.path()).unwrap().0
+        };
+        assert_eq!(last(folder.path()).unwrap(), (0, None));
+        let rows: String = (1..=300).map(|n| format!("{n},0.001,{},,0.25,,,,,,\n", 1.0 / n as f64)).collect();
+        assert_eq!(iteration(&(header() + &rows)), 300);
+        assert_eq!(iteration(&(header() + &rows + "301,0.0")), 300);
+        assert_eq!(iteration(&header()), 0);
+        assert_eq!(iteration(""), 0);
     }
 
     #[test]

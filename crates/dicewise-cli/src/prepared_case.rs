@@ -10,6 +10,8 @@ use dicewise_data::folds::Member;
 use dicewise_data::preprocess::Prepared;
 use dicewise_data::{Grid, LabelMap, Volume};
 
+use crate::lock::half_written;
+
 /// A case ready for training and scoring.
 pub(crate) struct PreparedCase {
     pub(crate) id: String,
@@ -67,7 +69,8 @@ impl Room {
 }
 
 impl PreparedCase {
-    /// Keeps a case in memory while there is room, otherwise in a file of `folder`, which is made if need be.
+    /// Keeps a case in memory while there is room, otherwise in a file of `folder`, which is made if need be. Processes
+    /// may share that folder if they prepare cases alike.
     pub(crate) fn new(
         [id, subject, group]: [String; 3],
         [original, working]: [Grid; 2],
@@ -87,7 +90,12 @@ impl PreparedCase {
         } else {
             std::fs::create_dir_all(folder)?;
             let path = folder.join(&id);
-            write(&path, &voxels)?;
+            // Whole files only have this name, so one that is there is another process's, and what this one would write.
+            if !path.exists() {
+                let half = half_written(&path);
+                write(&half, &voxels)?;
+                std::fs::rename(&half, &path)?;
+            }
             Store::File { path, channels, soft }
         };
         Ok(Self { id, subject, group, original, working, centres, annotated, voxels })
@@ -203,9 +211,15 @@ mod tests {
             assert!(matches!((&first.voxels, &second.voxels), (Store::Memory(_), Store::File { .. })));
             assert_eq!(*first.voxels().unwrap(), voxels());
             assert_eq!(second.voxels().unwrap(), first.voxels().unwrap());
+            // Another process has made it already.
+            let made = std::fs::metadata(prepared.join("b")).unwrap().modified().unwrap();
+            assert_eq!(case("b").voxels().unwrap(), first.voxels().unwrap());
+            assert_eq!(std::fs::metadata(prepared.join("b")).unwrap().modified().unwrap(), made);
+            assert_eq!(std::fs::read_dir(&prepared).unwrap().count(), 1, "half-written files are left");
             std::fs::write(prepared.join("b"), [0; 40]).unwrap();
             let error = second.voxels().unwrap_err().to_string();
             assert!(error.contains("prepared") && error.contains('b'), "{error}");
+            std::fs::remove_dir_all(&prepared).unwrap();
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a run leaves for its report: `run.json`, and the images of a few cases.
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use dicewise_data::{LabelMap, nifti};
 use dicewise_experiment::{
@@ -17,6 +17,7 @@ use crate::prepared_case::PreparedCase;
 use crate::run;
 use crate::run_error::RunError;
 use crate::score::overlap;
+use crate::utc::utc;
 
 /// A finished run.
 pub(crate) struct Record<'a> {
@@ -164,41 +165,5 @@ fn machine() -> Machine {
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         processor: processor.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         threads: rayon::current_num_threads(),
-    }
-}
-
-/// `2026-01-31T12:00:00Z`
-fn utc(time: SystemTime) -> String {
-    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let (days, second) = ((seconds / 86_400) as i64, seconds % 86_400);
-    // Days to a date in the proleptic Gregorian calendar, years beginning in March (Howard Hinnant, "chrono-Compatible
-    // Low-Level Date Algorithms", civil_from_days), for days from 1970 on.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    format!("{year}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// `date -u -d @N +%FT%TZ`
-    #[test]
-    fn seconds_become_the_date_that_date_says() {
-        for (seconds, date) in [
-            (0, "1970-01-01T00:00:00Z"),
-            (951_782_399, "2000-02-28T23:59:59Z"),
-            (951_782_400, "2000-02-29T00:00:00Z"),
-            (1_735_689_599, "2024-12-31T23:59:59Z"),
-            (4_107_542_400, "2100-03-01T00:00:00Z"),
-        ] {
-            assert_eq!(utc(UNIX_EPOCH + Duration::from_secs(seconds)), date);
-        }
     }
 }

@@ -17,6 +17,7 @@ use crate::args;
 use crate::cases;
 use crate::cell::{self, CellRun};
 use crate::estimate;
+use crate::grid_file::GridFile;
 use crate::lock::{FolderLock, holds_files};
 use crate::network;
 use crate::overlay;
@@ -24,8 +25,8 @@ use crate::prepared_case::PreparedCase;
 use crate::progress::Display;
 use crate::record::Record;
 use crate::run_error::{CellFailure, RunError};
-use crate::stdout;
 use crate::terminal::Reader;
+use crate::{slurm, stdout, task};
 
 /// Exit code after Ctrl-C, once everything is saved.
 pub(crate) const INTERRUPTED: u8 = 130;
@@ -33,6 +34,13 @@ pub(crate) const INTERRUPTED: u8 = 130;
 pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunError> {
     let overrides = Overrides { data: args.data.clone(), seeds: args.seeds.clone(), scale: args.scale };
     let experiment = Experiment::load(&args.experiment, &overrides)?;
+    let out = args.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
+    if args.slurm.slurm {
+        return slurm::run(args, &experiment, &out);
+    }
+    if let Some(task) = args.task {
+        return task::run(args, &experiment, &out, task, stop);
+    }
     if args.dry_run {
         let estimate = estimate::of(&experiment, args.jobs, args.probe)?;
         stdout::write(&format!("{}\n{estimate}", Grid(&experiment))).map_err(RunError::Stdout)?;
@@ -40,12 +48,12 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     }
     let text = fs::read_to_string(&args.experiment).map_err(RunError::io(&args.experiment))?;
     let device = network::device(&args.device.device)?;
-    let out = args.out.clone().unwrap_or_else(|| Path::new("results").join(&experiment.name));
     let _lock = output_folder(&out, args.resume)?;
     let configs: Vec<CellConfig> =
         experiment.cells().iter().map(|cell| experiment.cell_config(cell)).collect();
     let cases = cases::load(&configs[0], &out)?;
     check_groups(&experiment, &cases)?;
+    GridFile::new(&configs, Some(&cases))?.write(&out)?;
 
     let (started, began) = (Instant::now(), SystemTime::now());
     let display = Display::new("cells", configs.iter().map(|c| (c.cell.folder_name(), work(c))));
@@ -76,7 +84,9 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
                     device: &device,
                     resume: args.resume,
                 };
-                run.run(&mut working, stop)
+                let done = run.run(&mut working, stop);
+                cell::remember_failure(&folder, &done);
+                done
             });
             match done {
                 Ok(Some(rows)) => {
@@ -157,7 +167,7 @@ pub(crate) fn output_folder(out: &Path, resume: bool) -> Result<FolderLock, RunE
 }
 
 /// A misspelt group would otherwise leave the labels complete in silence.
-fn check_groups(experiment: &Experiment, cases: &[PreparedCase]) -> Result<(), RunError> {
+pub(crate) fn check_groups(experiment: &Experiment, cases: &[PreparedCase]) -> Result<(), RunError> {
     let Some(partial) = &experiment.partial else { return Ok(()) };
     let found: BTreeSet<&str> = cases.iter().map(|case| case.group.as_str()).collect();
     if found.contains(partial.group.as_str()) {

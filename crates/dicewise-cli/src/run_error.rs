@@ -54,6 +54,10 @@ pub(crate) enum RunError {
         #[related]
         failures: Vec<CellFailure>,
     },
+    #[error("{}: not submitted: {reason}", script.display())]
+    Slurm { script: PathBuf, reason: String },
+    #[error("{}: there is no grid.json; give the folder that `run` writes to, or that of a training", folder.display())]
+    NoRun { folder: PathBuf },
     #[error("standard output: {0}")]
     Stdout(std::io::Error),
     #[error("device `{device}` is not available in this build; accepted: cpu")]

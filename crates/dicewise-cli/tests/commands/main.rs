@@ -36,5 +36,7 @@ mod real_data;
 mod run;
 /// The program while it runs.
 mod running;
+/// Single trainings of a grid, as schedulers start them, and how far they are.
+mod tasks;
 /// Predictions that cannot be scored, and results that are not written over.
 mod unscored;

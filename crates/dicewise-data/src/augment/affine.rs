@@ -5,6 +5,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::patch::Patch;
+use super::region::Region;
 use super::warp::warp;
 
 /// How a parameter varies along (or about) x, y and z, around the value that changes nothing.
@@ -72,17 +73,47 @@ impl Affine {
 
     /// Moves the content of a patch. What comes in from outside is 0, or background.
     pub fn apply(&self, patch: &mut Patch) {
-        let centre = patch.shape.map(|n| n as f64 / 2.0);
+        self.apply_to(patch, Region::whole(patch.shape));
+    }
+
+    pub(super) fn apply_to(&self, patch: &mut Patch, region: Region) {
+        let source = self.source(patch.shape);
+        warp(patch, region, |_, voxel| source(voxel));
+    }
+
+    /// The voxels from which those of a region come.
+    pub(super) fn reads(&self, region: Region, shape: [usize; 3]) -> Region {
+        let source = self.source(shape);
+        let (mut least, mut most) = ([f64::INFINITY; 3], [f64::NEG_INFINITY; 3]);
+        for corner in 0..8 {
+            let at = source(std::array::from_fn(|axis| match corner >> axis & 1 {
+                0 => region.first[axis],
+                _ => region.end[axis],
+            }));
+            for axis in 0..3 {
+                least[axis] = least[axis].min(at[axis]);
+                most[axis] = most[axis].max(at[axis]);
+            }
+        }
+        Region::around(least, most, shape)
+    }
+
+    /// Where the content of a voxel comes from.
+    fn source(&self, shape: [usize; 3]) -> impl Fn([usize; 3]) -> [f64; 3] {
+        let centre = shape.map(|n| n as f64 / 2.0);
         let rotation = self.rotation_matrix();
-        // F⁻¹ = C⁻¹ · R⁻¹ · S⁻¹ · T⁻¹ · C, and the inverse of a rotation is its transpose.
-        warp(patch, |_, voxel| {
-            let unscaled: [f64; 3] = std::array::from_fn(|axis| {
-                (voxel[axis] - centre[axis] - self.translation[axis]) / self.scale[axis]
-            });
+        // F⁻¹ = C⁻¹ · R⁻¹ · S⁻¹ · T⁻¹ · C, and the inverse of a rotation is its transpose. What depends on one axis alone is
+        // computed once for each of its voxels, and one beyond.
+        let unscaled: [Vec<f64>; 3] = std::array::from_fn(|axis| {
+            let along = |i: usize| (i as f64 - centre[axis] - self.translation[axis]) / self.scale[axis];
+            (0..=shape[axis]).map(along).collect()
+        });
+        move |voxel| {
+            let unscaled: [f64; 3] = std::array::from_fn(|axis| unscaled[axis][voxel[axis]]);
             std::array::from_fn(|column| {
                 centre[column] + (0..3).map(|row| rotation[row][column] * unscaled[row]).sum::<f64>()
             })
-        });
+        }
     }
 
     fn rotation_matrix(&self) -> [[f64; 3]; 3] {

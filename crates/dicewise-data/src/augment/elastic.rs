@@ -4,6 +4,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::patch::Patch;
+use super::region::Region;
 use super::warp::warp;
 use crate::preprocess::{Alignment, grid_with_spacing, resample};
 use crate::{Grid, Image, Volume};
@@ -53,10 +54,33 @@ impl Elastic {
     /// # Panics
     /// If the patch has another shape than was drawn for, which is a bug of the caller.
     pub fn apply(&self, patch: &mut Patch) {
+        self.apply_to(patch, Region::whole(patch.shape));
+    }
+
+    pub(super) fn apply_to(&self, patch: &mut Patch, region: Region) {
         assert_eq!(patch.shape, self.shape, "a deformation fits patches of the shape it was drawn for");
-        warp(patch, |i, voxel| {
-            std::array::from_fn(|axis| voxel[axis] - f64::from(self.displacement[axis][i]))
+        warp(patch, region, |i, voxel| {
+            std::array::from_fn(|axis| voxel[axis] as f64 - f64::from(self.displacement[axis][i]))
         });
+    }
+
+    /// The voxels from which those of a region come.
+    pub(super) fn reads(&self, region: Region) -> Region {
+        let [nx, ny, _] = self.shape;
+        let mut least = region.first.map(|i| i as f64);
+        let mut most = region.end.map(|i| i as f64);
+        for (axis, displacement) in self.displacement.iter().enumerate() {
+            let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+            for (y, z) in region.rows() {
+                let start = nx * (y + ny * z);
+                for &d in &displacement[start + region.first[0]..start + region.end[0]] {
+                    (low, high) = (low.min(d), high.max(d));
+                }
+            }
+            least[axis] -= f64::from(high);
+            most[axis] -= f64::from(low);
+        }
+        Region::around(least, most, self.shape)
     }
 }
 

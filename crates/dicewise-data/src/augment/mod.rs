@@ -8,10 +8,12 @@
 mod absent;
 mod affine;
 mod cue;
+mod drawn;
 mod elastic;
 mod intensity;
 mod patch;
 mod place;
+mod region;
 mod warp;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,8 @@ pub use intensity::{IntensityChange, Noise};
 pub use patch::{Patch, Target};
 pub use place::{Crop, Flip, Shift};
 
+use self::drawn::Drawn;
+use self::region::Region;
 use crate::seed::{Purpose, stream};
 
 /// One kind of variation. Triples are in x, y, z.
@@ -159,8 +163,21 @@ impl Augmentation {
     /// Varies a patch as case `case` of the run `seed` is varied in an epoch.
     pub fn apply(&self, patch: &mut Patch, seed: u64, case: u64, epoch: u64) {
         let mut rng = stream(Purpose::Augmentation, seed, case, epoch);
+        let mut shapes = vec![patch.shape];
+        let mut steps = Vec::with_capacity(self.steps.len());
         for step in &self.steps {
-            step.apply(patch, &mut rng);
+            let from = shapes[steps.len()];
+            let drawn = Drawn::draw(step, from, patch.anchor, &mut rng);
+            shapes.push(drawn.shape(from));
+            steps.push(drawn);
+        }
+        // From the last step to the first: what each must get right.
+        let mut regions = vec![Region::whole(shapes[steps.len()])];
+        for (step, from) in steps.iter().zip(&shapes).skip(1).rev() {
+            regions.push(step.reads(regions[regions.len() - 1], *from));
+        }
+        for (step, region) in steps.iter().zip(regions.into_iter().rev()) {
+            step.apply(patch, region);
         }
     }
 
@@ -234,28 +251,6 @@ impl AugmentStep {
             _ => {}
         }
         Ok(())
-    }
-
-    fn apply(&self, patch: &mut Patch, rng: &mut impl rand::Rng) {
-        let from = patch.shape;
-        match self {
-            Self::Affine { translation, rotation, scale } => {
-                Affine::draw(rng, *translation, *rotation, *scale).apply(patch);
-            }
-            Self::Elastic { displacement } => Elastic::draw(rng, from, *displacement).apply(patch),
-            Self::Flip { axis, probability } => Flip::draw(rng, *axis as usize, *probability).apply(patch),
-            Self::Shift { voxels } => Shift::draw(rng, *voxels).apply(patch),
-            Self::CentreCrop { shape, jitter } => {
-                Crop::draw_near_centre(rng, from, *shape, *jitter).apply(patch);
-            }
-            Self::AnchorCrop { shape, jitter } => {
-                let voxel = patch.anchor.unwrap_or(from.map(|n| n / 2));
-                Crop::draw_near(rng, voxel, *shape, *jitter).apply(patch);
-            }
-            Self::RandomCrop { shape } => Crop::draw_anywhere(rng, from, *shape).apply(patch),
-            Self::Intensity { shift, scale } => IntensityChange::draw(rng, *shift, *scale).apply(patch),
-            Self::Noise { deviation } => Noise::draw(rng, *deviation).apply(patch),
-        }
     }
 }
 

@@ -87,6 +87,18 @@ impl Patch {
         self.shape.iter().product()
     }
 
+    /// Takes the voxels; what stays has the same shape and kind of target, and zeros.
+    pub(super) fn replace_by_blank(&mut self) -> Self {
+        let n = self.voxels();
+        let blank = |maps: &[Vec<f32>]| maps.iter().map(|_| vec![0.0; n]).collect();
+        let target = match &self.target {
+            Target::Labels(_) => Target::Labels(vec![0; n]),
+            Target::Soft { maps, outside } => Target::Soft { maps: blank(maps), outside: outside.clone() },
+        };
+        let blank = Self { channels: blank(&self.channels), target, ..*self };
+        std::mem::replace(self, blank)
+    }
+
     /// Rearranges the voxels of every volume: voxel i of the result is the one that `source` names, or what
     /// lies outside.
     pub(super) fn gather(&mut self, shape: [usize; 3], source: impl Fn([usize; 3]) -> Option<usize>) {

@@ -257,6 +257,49 @@ fn an_epoch_looks_the_same_after_an_interruption() {
     assert_ne!(seen(6, 3, 3), uninterrupted[3]);
 }
 
+/// Each step of an augmentation by itself computes every voxel; together they leave out what a crop drops.
+#[test]
+fn what_a_crop_drops_does_not_matter_to_what_it_keeps() {
+    let (shape, anchor) = ([40, 36, 30], Some([4, 30, 12]));
+    let steps = |crop: &str| -> Augmentation {
+        serde_json::from_str(&format!(
+            r#"[{{ "step": "affine", "translation": {{ "normal": [3, 3, 2] }}, "rotation": {{ "uniform": [0.3, 0.3, 3] }},
+                   "scale": {{ "uniform": [0.3, 0.3, 0.3] }} }},
+                {{ "step": "elastic", "displacement": [2, 1, 3] }},
+                {{ "step": "affine", "rotation": {{ "uniform": [0, 0, 1] }} }},
+                {crop},
+                {{ "step": "flip", "axis": "x", "probability": 0.5 }},
+                {{ "step": "noise", "deviation": 0.1 }}]"#
+        ))
+        .unwrap()
+    };
+    for crop in [
+        r#"{ "step": "anchor-crop", "shape": [16, 12, 10], "jitter": [2, 0, 1] }"#,
+        r#"{ "step": "random-crop", "shape": [9, 8, 34] }"#,
+        r#"{ "step": "centre-crop", "shape": [44, 10, 30], "jitter": [1, 1, 1] }"#,
+    ] {
+        for epoch in 0..5 {
+            for soft in [false, true] {
+                let mut start = Patch { anchor, ..example(shape) };
+                if soft {
+                    start.soften(&[0, 1, 2]);
+                }
+                let mut together = start.clone();
+                let steps = steps(crop);
+                steps.apply(&mut together, 1, 2, epoch);
+                let mut one_by_one = start;
+                let mut rng = stream(Purpose::Augmentation, 1, 2, epoch);
+                for step in &steps.steps {
+                    let drawn = Drawn::draw(step, one_by_one.shape, anchor, &mut rng);
+                    let whole = Region::whole(one_by_one.shape);
+                    drawn.apply(&mut one_by_one, whole);
+                }
+                assert!(together == one_by_one, "{crop}, epoch {epoch}");
+            }
+        }
+    }
+}
+
 #[test]
 fn mistakes_name_the_step_the_field_and_the_value() {
     let parse = |json: &str| serde_json::from_str::<Augmentation>(json);

@@ -1,10 +1,16 @@
 //! Moving a patch's content to places between voxels.
 
 use super::patch::{Patch, Target};
+use super::region::Region;
 
 /// The voxels around a place, and how much each counts.
 struct Place {
-    corners: [(usize, f32); 8],
+    /// Indices of the four rows along x, at the lower voxel: y and z lower or upper.
+    rows: [usize; 4],
+    /// From the lower to the upper voxel along x.
+    step: usize,
+    /// In the order of the rows, the lower and the upper voxel.
+    weights: [f32; 8],
     nearest: usize,
 }
 
@@ -15,44 +21,74 @@ impl Place {
         let mut high = [0; 3];
         let mut share = [0.0; 3];
         for axis in 0..3 {
-            // Rounding in the matrix must not push the outermost voxels out.
-            let index = (at[axis] * 1e5).round() / 1e5;
-            if !(0.0..=(shape[axis] - 1) as f64).contains(&index) {
+            let last = shape[axis] - 1;
+            // Most of what is outside, and what is no number.
+            if !(-1.0..=shape[axis] as f64).contains(&at[axis]) {
                 return None;
             }
-            low[axis] = index as usize;
-            high[axis] = (low[axis] + 1).min(shape[axis] - 1);
+            // Rounding in the matrix must not push the outermost voxels out.
+            let index = rounded(at[axis] * 1e5) / 1e5;
+            if !(0.0..=last as f64).contains(&index) {
+                return None;
+            }
+            low[axis] = index as u32 as usize;
+            high[axis] = (low[axis] + 1).min(last);
             share[axis] = (index - low[axis] as f64) as f32;
         }
-        let index = |pick: [usize; 3]| pick[0] + shape[0] * (pick[1] + shape[1] * pick[2]);
-        let corners = std::array::from_fn(|corner| {
-            let second = |axis: usize| corner >> axis & 1 == 1;
-            let weight = |axis: usize| if second(axis) { share[axis] } else { 1.0 - share[axis] };
-            let pick = std::array::from_fn(|axis| if second(axis) { high[axis] } else { low[axis] });
-            (index(pick), weight(0) * weight(1) * weight(2))
+        let row = |y: usize, z: usize| low[0] + shape[0] * (y + shape[1] * z);
+        let rows = [row(low[1], low[2]), row(high[1], low[2]), row(low[1], high[2]), row(high[1], high[2])];
+        let weights = std::array::from_fn(|corner| {
+            let weight = |axis: usize| if corner >> axis & 1 == 1 { share[axis] } else { 1.0 - share[axis] };
+            weight(0) * weight(1) * weight(2)
         });
-        let nearest = index(std::array::from_fn(|a| if share[a] > 0.5 { high[a] } else { low[a] }));
-        Some(Self { corners, nearest })
+        let step = high[0] - low[0];
+        let second = |axis: usize| usize::from(share[axis] > 0.5);
+        let nearest = rows[second(1) + 2 * second(2)] + step * second(0);
+        Some(Self { rows, step, weights, nearest })
     }
 
     fn interpolate(&self, values: &[f32]) -> f32 {
-        self.corners.iter().map(|(i, weight)| weight * values[*i]).sum()
+        // In the order of the corners, x fastest.
+        let mut sum = -0.0;
+        for (row, weights) in self.rows.iter().zip(self.weights.as_chunks::<2>().0) {
+            sum += weights[0] * values[*row];
+            sum += weights[1] * values[row + self.step];
+        }
+        sum
     }
 }
 
-/// Fills voxel i of the patch with what was at `source(i, [x, y, z])`, in voxels: channels and soft targets by
-/// trilinear interpolation, labels from the nearest voxel. Outside the outermost voxel centres, channels are 0.
-pub(super) fn warp(patch: &mut Patch, source: impl Fn(usize, [f64; 3]) -> [f64; 3]) {
+/// x rounded to whole numbers, halves away from zero, for what fits an `i64`: as [`f64::round`], which is a call where
+/// the processor that is compiled for has no instruction for it.
+fn rounded(x: f64) -> f64 {
+    let whole = x as i64 as f64;
+    // Exact, as both have the same sign and are close.
+    let rest = x - whole;
+    if rest >= 0.5 {
+        whole + 1.0
+    } else if rest <= -0.5 {
+        whole - 1.0
+    } else {
+        whole
+    }
+}
+
+/// Fills voxel i of a region of the patch with what was at `source(i, [x, y, z])`, in voxels: channels and soft targets by
+/// trilinear interpolation, labels from the nearest voxel. Outside the outermost voxel centres, channels are 0. Outside
+/// the region there is nothing of meaning afterwards.
+pub(super) fn warp(patch: &mut Patch, region: Region, source: impl Fn(usize, [usize; 3]) -> [f64; 3]) {
     let shape = patch.shape;
-    let [nx, ny, nz] = shape;
-    let old = patch.clone();
-    // Row by row: the places of a whole volume would take 140 bytes a voxel.
+    let [nx, ny, _] = shape;
+    let old = patch.replace_by_blank();
+    // Row by row: the places of a whole volume would take 80 bytes a voxel.
     let mut places = Vec::with_capacity(nx);
-    for row in 0..ny * nz {
-        let (y, z) = ((row % ny) as f64, (row / ny) as f64);
-        let voxels = row * nx..(row + 1) * nx;
+    for (y, z) in region.rows() {
+        let start = nx * (y + ny * z);
+        let voxels = start + region.first[0]..start + region.end[0];
         places.clear();
-        places.extend((0..nx).map(|x| Place::new(source(voxels.start + x, [x as f64, y, z]), shape)));
+        places.extend(
+            (region.first[0]..region.end[0]).map(|x| Place::new(source(start + x, [x, y, z]), shape)),
+        );
         let blend = |new: &mut [f32], old: &[f32], outside: f32| {
             for (value, place) in new[voxels.clone()].iter_mut().zip(&places) {
                 *value = place.as_ref().map_or(outside, |place| place.interpolate(old));
@@ -72,7 +108,24 @@ pub(super) fn warp(patch: &mut Patch, source: impl Fn(usize, [f64; 3]) -> [f64; 
                     blend(new, old, *outside);
                 }
             }
-            _ => unreachable!("a clone has the same kind of target"),
+            _ => unreachable!("a blank has the same kind of target"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_are_rounded_away_from_zero() {
+        let near_half = 0.499_999_999_999_999_94;
+        for x in [0.0, 0.5, -0.5, 1.5, 2.5, -2.5, near_half, -near_half, 1e5 + 0.5, -1e9 - 0.25, 4e15 + 0.5] {
+            assert_eq!(rounded(x), x.round(), "{x}");
+        }
+        for i in 0..100_000 {
+            let x = f64::from(i) * 191.3 - 4e5;
+            assert_eq!(rounded(x), x.round(), "{x}");
         }
     }
 }

@@ -101,18 +101,18 @@ pub(crate) fn blur(data: &mut [f32], shape: [usize; 3], axis: usize, sigma: f64)
     kernel.iter_mut().for_each(|k| *k /= sum);
     let n = shape[axis];
     let stride: usize = shape[..axis].iter().product();
-    let mut line = vec![0.0; n];
+    // A line with its border repeated, so that the products of one tap can be added to all voxels at once.
+    let (mut line, mut sums) = (vec![0.0; n + 2 * radius], vec![0.0; n]);
     for start in (0..data.len()).filter(|i| (i / stride).is_multiple_of(n)) {
         for (i, value) in line.iter_mut().enumerate() {
-            *value = f64::from(data[start + i * stride]);
+            *value = f64::from(data[start + i.saturating_sub(radius).min(n - 1) * stride]);
         }
-        for i in 0..n {
-            let value: f64 = kernel
-                .iter()
-                .enumerate()
-                .map(|(k, w)| w * line[(i + k).saturating_sub(radius).min(n - 1)])
-                .sum();
-            data[start + i * stride] = value as f32;
+        sums.fill(-0.0);
+        for (tap, weight) in kernel.iter().enumerate() {
+            sums.iter_mut().zip(&line[tap..]).for_each(|(sum, value)| *sum += weight * value);
+        }
+        for (i, sum) in sums.iter().enumerate() {
+            data[start + i * stride] = *sum as f32;
         }
     }
 }

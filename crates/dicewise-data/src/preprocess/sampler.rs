@@ -67,7 +67,23 @@ impl Corners {
     }
 
     pub(super) fn interpolate(&self, data: &[f32]) -> f32 {
-        self.each().filter(|(_, w)| *w > 0.0).map(|(i, w)| w * f64::from(data[i])).sum::<f64>() as f32
+        let [nx, ny, _] = self.shape;
+        let [xs, ys, zs] = self.axes.map(|axis| [(axis.low, 1.0 - axis.share), (axis.high, axis.share)]);
+        // In the order of `each`.
+        let mut sum = -0.0;
+        for (z, c) in zs {
+            for (y, b) in ys {
+                let row = nx * (y + ny * z);
+                for (x, a) in xs {
+                    let weight = a * b * c;
+                    // A neighbour that does not count may be anything.
+                    if weight > 0.0 {
+                        sum += weight * f64::from(data[row + x]);
+                    }
+                }
+            }
+        }
+        sum as f32
     }
 
     pub(super) fn nearest<T: Copy>(&self, data: &[T]) -> T {
