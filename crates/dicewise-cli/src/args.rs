@@ -1,10 +1,12 @@
 //! The command line as typed. Flags are checked one by one here, and against each other and the data later.
+mod device;
 mod values;
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Flags, Parser, Subcommand};
 
+pub(crate) use device::DeviceName;
 pub(crate) use values::{
     Activation, Checkpoint, EmptyTruth, Epsilon, Label, Layout, Missing, Network, Partition, Schedule,
     Setting, Shape, Spacing,
@@ -40,6 +42,7 @@ pub(crate) enum Command {
     Report(Report),
     Explain(Explain),
     Check(Check),
+    Devices(Devices),
 }
 
 /// Train, predict and score every cell of an experiment, and print Table 1.
@@ -348,12 +351,19 @@ pub(crate) struct Check {
     pub(crate) json: bool,
 }
 
+/// List what networks can run on: the names for --device.
+#[derive(Debug, Flags)]
+#[command(after_help = "\
+Examples:
+  dicewise devices")]
+pub(crate) struct Devices {}
+
 /// Where networks run.
 #[derive(Debug, Flags)]
 pub(crate) struct Device {
-    /// Where to compute: cpu, or cuda:0 and the like where the program was built for it.
+    /// What to compute on: cpu, or gpu:0, cuda:0 and the like where the program was built for it (see `dicewise devices`).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub(crate) device: String,
+    pub(crate) device: DeviceName,
 }
 
 #[cfg(test)]

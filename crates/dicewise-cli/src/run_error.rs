@@ -10,6 +10,8 @@ use dicewise_data::phantom::PhantomError;
 use dicewise_data::preprocess::PreprocessError;
 use dicewise_data::presence::PresenceError;
 
+use crate::args::DeviceName;
+
 /// Why a training, a prediction or a run of an experiment failed.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub(crate) enum RunError {
@@ -56,8 +58,17 @@ pub(crate) enum RunError {
     },
     #[error("standard output: {0}")]
     Stdout(std::io::Error),
-    #[error("device `{device}` is not available in this build; accepted: cpu")]
-    UnknownDevice { device: String },
+    #[error(
+        "--device {device}: this program was built for {built} only; build it again with `cargo install --path \
+         crates/dicewise-cli --features {feature},autotune`, or take another device"
+    )]
+    NotBuiltFor { device: DeviceName, built: &'static str, feature: &'static str },
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    #[error(
+        "--device {device}: this machine has {found} such devices, counted from 0; `dicewise devices` lists them, and \
+         one that is missing there has no driver"
+    )]
+    NoSuchDevice { device: DeviceName, found: usize },
     #[error("{}: there is no trained network here: {wanted} is missing", folder.display())]
     NoModel { folder: PathBuf, wanted: String },
     #[error("{}: {source}", path.display())]
