@@ -26,7 +26,10 @@ fn probabilities<F: Float>(
     if comptime!(activation == Activation::Sigmoid) {
         #[unroll(classes <= UNROLLED)]
         for c in 0..classes {
-            p[c] = 1.0f32 / (1.0f32 + (-p[c]).exp());
+            let x = p[c];
+            // Not above 1: devices do not promise what they make of an overflow.
+            let e = (-x.abs()).exp();
+            p[c] = select(x < 0.0f32, e, 1.0f32) / (1.0f32 + e);
         }
     }
     if comptime!(activation == Activation::Softmax) {
@@ -56,7 +59,7 @@ fn probabilities<F: Float>(
 fn add_up(shared: &mut Shared<[f32]>, #[comptime] fields: usize, #[comptime] units: usize) {
     let unit = UNIT_POS as usize;
     sync_cube();
-    let mut half = units / 2;
+    let mut half = comptime!(units / 2).runtime();
     while half > 0 {
         if unit < half {
             #[unroll]
@@ -98,10 +101,7 @@ pub(crate) fn sums<F: Float>(
     }
 
     let start = CUBE_POS_X as usize * chunk as usize;
-    let mut end = start + chunk as usize;
-    if end > voxels {
-        end = voxels;
-    }
+    let end = (start + chunk as usize).min(voxels);
     let mut voxel = start + unit;
     while voxel < end {
         let at = first + voxel;
@@ -169,14 +169,15 @@ pub(crate) fn gradient_of_probabilities<F: Float>(
     }
 }
 
-/// Step 3 through the activation. With g = a − b·y, Eq. 4:
+/// Step 3 through the sigmoid, with g = a − b·y, Eq. 4:
 ///
 /// ```text
-/// sigmoid:  ∂L/∂x_c = p_c (1 − p_c) g_c
-/// softmax:  ∂L/∂x_c = p_c (g_c − Σ_k p_k g_k)
+/// ∂L/∂x_c = p_c (1 − p_c) g_c,    p (1 − p) = e / (1 + e)²,    e = exp(−|x|)
 /// ```
+///
+/// where 1 − p itself would lose its digits.
 #[cube(launch)]
-pub(crate) fn gradient_of_logits<F: Float>(
+pub(crate) fn gradient_through_sigmoid<F: Float>(
     input: &[F],
     target: &[F],
     coefficients: &[f32],
@@ -185,7 +186,45 @@ pub(crate) fn gradient_of_logits<F: Float>(
     gradient: &mut [F],
     voxels: u32,
     #[comptime] classes: usize,
-    #[comptime] activation: Activation,
+    #[define(F)] _element: ElemType,
+) {
+    let voxels = voxels as usize;
+    let sample = CUBE_POS_Y as usize;
+    let first = sample * classes * voxels;
+    let mut voxel = CUBE_POS_X as usize * CUBE_DIM_X as usize + UNIT_POS as usize;
+    while voxel < voxels {
+        let at = first + voxel;
+        #[unroll(classes <= UNROLLED)]
+        for c in 0..classes {
+            let map = sample * classes + c;
+            let y = f32::cast_from(target[at + rows[map] as usize * voxels]);
+            let g = coefficients[2 * map] - coefficients[2 * map + 1] * y;
+            let x = f32::cast_from(input[at + c * voxels]);
+            let e = (-x.abs()).exp();
+            let derivative = e / ((1.0f32 + e) * (1.0f32 + e)) * g;
+            gradient[at + c * voxels] = F::cast_from(upstream[0] * derivative);
+        }
+        voxel += CUBE_COUNT_X as usize * CUBE_DIM_X as usize;
+    }
+}
+
+/// Step 3 through the softmax, with g = a − b·y, Eq. 4:
+///
+/// ```text
+/// ∂L/∂x_c = p_c (g_c − Σ_k p_k g_k) = p_c (h_c − Σ_k p_k h_k),    h = g − g_r
+/// ```
+///
+/// where r is the likeliest class: where p_r is almost 1, the first form would be a difference of almost equal numbers.
+#[cube(launch)]
+pub(crate) fn gradient_through_softmax<F: Float>(
+    input: &[F],
+    target: &[F],
+    coefficients: &[f32],
+    rows: &[u32],
+    upstream: &[f32],
+    gradient: &mut [F],
+    voxels: u32,
+    #[comptime] classes: usize,
     #[define(F)] _element: ElemType,
 ) {
     let voxels = voxels as usize;
@@ -196,21 +235,27 @@ pub(crate) fn gradient_of_logits<F: Float>(
     let mut voxel = CUBE_POS_X as usize * CUBE_DIM_X as usize + UNIT_POS as usize;
     while voxel < voxels {
         let at = first + voxel;
-        probabilities::<F>(input, at, voxels, &mut p, classes, activation);
-        let mut mean = 0.0f32;
+        probabilities::<F>(input, at, voxels, &mut p, classes, Activation::Softmax);
+        let mut greatest = 0.0f32;
+        let mut of_likeliest = 0.0f32;
         #[unroll(classes <= UNROLLED)]
         for c in 0..classes {
             let map = sample * classes + c;
             let y = f32::cast_from(target[at + rows[map] as usize * voxels]);
             g[c] = coefficients[2 * map] - coefficients[2 * map + 1] * y;
-            mean += p[c] * g[c];
+            if p[c] > greatest {
+                greatest = p[c];
+                of_likeliest = g[c];
+            }
+        }
+        let mut mean = 0.0f32;
+        #[unroll(classes <= UNROLLED)]
+        for c in 0..classes {
+            mean += p[c] * (g[c] - of_likeliest);
         }
         #[unroll(classes <= UNROLLED)]
         for c in 0..classes {
-            let mut derivative = p[c] * (g[c] - mean);
-            if comptime!(activation == Activation::Sigmoid) {
-                derivative = p[c] * (1.0f32 - p[c]) * g[c];
-            }
+            let derivative = p[c] * (g[c] - of_likeliest - mean);
             gradient[at + c * voxels] = F::cast_from(upstream[0] * derivative);
         }
         voxel += CUBE_COUNT_X as usize * CUBE_DIM_X as usize;

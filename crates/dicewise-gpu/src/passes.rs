@@ -1,4 +1,6 @@
 //! Launching the kernels.
+use std::fmt;
+
 use cubecl::client::Client;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
@@ -17,7 +19,7 @@ const MAX_CLASSES: usize = 256;
 const MAX_CUBES: usize = 65_535;
 
 /// Steps 1 and 3 of the loss, for arrays `[B, C, I]` of one shape on one device.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct VoxelPasses {
     client: Client,
     shape: Shape,
@@ -33,6 +35,15 @@ pub struct Parts {
     pub handle: Handle,
     /// Chunks, B, C and fields.
     pub dims: [usize; 4],
+}
+
+impl fmt::Debug for VoxelPasses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { client, shape, activation, element, units } = self;
+        let mut of = f.debug_struct("VoxelPasses");
+        of.field("device", &client.name()).field("shape", shape).field("activation", activation);
+        of.field("element", element).field("units", units).finish()
+    }
 }
 
 impl VoxelPasses {
@@ -138,7 +149,7 @@ impl VoxelPasses {
                 classes,
                 self.element,
             ),
-            Activation::Sigmoid | Activation::Softmax => kernels::gradient_of_logits::launch(
+            Activation::Sigmoid => kernels::gradient_through_sigmoid::launch(
                 &self.client,
                 count,
                 units,
@@ -150,7 +161,20 @@ impl VoxelPasses {
                 output,
                 voxels as u32,
                 classes,
-                self.activation,
+                self.element,
+            ),
+            Activation::Softmax => kernels::gradient_through_softmax::launch(
+                &self.client,
+                count,
+                units,
+                self.array(input),
+                target,
+                coefficients,
+                rows,
+                upstream,
+                output,
+                voxels as u32,
+                classes,
                 self.element,
             ),
         }
