@@ -352,7 +352,7 @@ impl Batch {
     }
 
     fn loss(self, network: &UNet, output: OutputActivation, loss: &DiceLoss) -> Result<DiceValue, DiceError> {
-        let (logits, presence) = (network.forward(self.image), Some(&self.presence));
-        SoftDiceLoss::new(loss.clone()).forward_logits(logits, self.target, output.into(), presence)
+        let prediction = output.apply(network.forward(self.image));
+        SoftDiceLoss::new(loss.clone()).forward(prediction, self.target, Some(&self.presence))
     }
 }
