@@ -18,7 +18,9 @@ pub(crate) fn test() -> bool {
     }
     // CubeCL is large, and what is tested runs on the device: not optimised, it builds in a fraction of the time.
     let quickly = ["test", "--release", "--config", "profile.release.opt-level=0", "--locked"];
-    run(&mut cargo_command(&[&quickly[..], &["-p", "dicewise-gpu", "--features", "wgpu"]].concat()))
+    run(&mut cargo_command(
+        &[&quickly[..], &["-p", "dicewise-gpu", "--features", "wgpu", "--test", "kernels"]].concat(),
+    ))
 }
 
 fn vulkan() -> bool {
