@@ -59,8 +59,9 @@ def torch_gather(classes):
         p = log_p.exp()
         at = log_p.gather(1, label)[:, 0]
         flat = label[:, 0].reshape(-1)
-        overlap = torch.zeros(classes, dtype=p.dtype).scatter_add(0, flat, at.exp().reshape(-1))
-        target = torch.zeros(classes, dtype=p.dtype).scatter_add(0, flat, torch.ones_like(flat, dtype=p.dtype))
+        zeros = torch.zeros(classes, dtype=p.dtype, device=p.device)
+        overlap = zeros.scatter_add(0, flat, at.exp().reshape(-1))
+        target = zeros.scatter_add(0, flat, torch.ones_like(flat, dtype=p.dtype))
         union = p.sum((0, 2)) + target
         return (1 - (2 * overlap + 1e-5) / (union + 1e-5)).mean() - at.mean()
 
@@ -74,7 +75,7 @@ def torch_where(classes):
         label = labels.flatten(2)
         log_p = logits.flatten(2).log_softmax(1)
         p = log_p.exp()
-        y = label == torch.arange(classes)[:, None]
+        y = label == torch.arange(classes, device=label.device)[:, None]
         overlap = torch.where(y, p, 0.0).sum((0, 2))
         union = p.sum((0, 2)) + y.sum((0, 2))
         entropy = -torch.where(y, log_p, 0.0).sum(1).mean()

@@ -3,6 +3,7 @@
 //! One place for the commands that the README, contributors and CI share.
 mod book;
 mod browser;
+mod gpu;
 mod markdown;
 mod pages;
 mod python;
@@ -24,6 +25,8 @@ Usage: cargo xtask TASK
   browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
   screenshots  pictures of README and docs, from results/phantom or the folder given
   slurm        a job array on a Slurm of this machine, its tasks killed and requeued (skipped where there is no Slurm)
+  gpu          the loss's kernels on a graphics processor, or on one in software (installs Mesa's where there is none
+               and it may; skipped otherwise)
   book         README and docs as a site (installs mdBook below the user's cache if it is missing)
   wasm         the explorer's numbers for the browser, again after a change to the loss
   sanitize     the tests of all kernels, where `unsafe` is, under AddressSanitizer (Linux)
@@ -34,7 +37,7 @@ Usage: cargo xtask TASK
                (installs cargo-fuzz if it is missing; flags go to libFuzzer, such as -runs=1000000)
   kill-resume [N]
                kill runs at N random moments (20), with 1 and 2 threads, and compare what resuming gives
-  ci           lint, deny, test, properties, browser, slurm and fuzz-smoke
+  ci           lint, deny, test, properties, browser, slurm, gpu and fuzz-smoke
 ";
 
 /// Cases of each property test in CI.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         ["slurm"] => slurm::test(),
         ["screenshots"] => browser::screenshots(None),
         ["screenshots", results] => browser::screenshots(Some(results)),
+        ["gpu"] => gpu::test(),
         ["book"] => book::build(),
         ["wasm", flags @ ..] => wasm::build(flags),
         ["sanitize"] => sanitize(),
@@ -66,7 +70,14 @@ fn main() -> ExitCode {
         ["fuzz-smoke"] => fuzz_smoke(),
         ["fuzz", target, flags @ ..] => fuzz(target, flags),
         ["ci"] => {
-            lint() && deny() && test() && properties() && browser::test() && slurm::test() && fuzz_smoke()
+            lint()
+                && deny()
+                && test()
+                && properties()
+                && browser::test()
+                && slurm::test()
+                && gpu::test()
+                && fuzz_smoke()
         }
         _ => {
             eprint!("{USAGE}");
@@ -76,8 +87,10 @@ fn main() -> ExitCode {
     if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// All Rust but the Python module, whose dependencies switch on features that would build all of Burn a second time.
-const RUST: [&str; 5] = ["--release", "--locked", "--workspace", "--exclude", "dicewise-python"];
+/// All Rust but the Python module, whose dependencies switch on features that would build all of Burn a second time, and
+/// the kernels for graphics processors, which have a task of their own.
+const RUST: [&str; 7] =
+    ["--release", "--locked", "--workspace", "--exclude", "dicewise-python", "--exclude", "dicewise-gpu"];
 
 /// Tests run optimised: they train networks, and the program they drive is then the one that
 /// `cargo run --release` has built already.

@@ -1,4 +1,5 @@
 //! The command line as typed. Flags are checked one by one here, and against each other and the data later.
+mod device;
 mod slurm;
 mod values;
 
@@ -6,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Flags, Parser, Subcommand};
 
+pub(crate) use device::DeviceName;
 pub(crate) use slurm::Slurm;
 pub(crate) use values::{
     Activation, Checkpoint, EmptyTruth, Epsilon, Label, Layout, Missing, Network, Partition, Schedule,
@@ -43,6 +45,7 @@ pub(crate) enum Command {
     Status(Status),
     Explain(Explain),
     Check(Check),
+    Devices(Devices),
 }
 
 /// Train, predict and score every cell of an experiment, and print Table 1.
@@ -374,12 +377,19 @@ pub(crate) struct Check {
     pub(crate) json: bool,
 }
 
+/// List what networks can run on: the names for --device.
+#[derive(Debug, Flags)]
+#[command(after_help = "\
+Examples:
+  dicewise devices")]
+pub(crate) struct Devices {}
+
 /// Where networks run.
 #[derive(Debug, Flags)]
 pub(crate) struct Device {
-    /// Where to compute: cpu, or cuda:0 and the like where the program was built for it.
+    /// What to compute on: cpu, or gpu:0, cuda:0 and the like once the program is built for it (see `dicewise devices`).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub(crate) device: String,
+    pub(crate) device: DeviceName,
 }
 
 #[cfg(test)]

@@ -5,13 +5,14 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use burn::tensor::Device;
 use dicewise_experiment::{Cell, CellConfig, Experiment, Split};
 use dicewise_train::{
     EmptyClass, Observer, Sample, SampleSource, Step, Trainer, TrainingConfig, training_bytes,
 };
 
 use crate::cases::{self, KEPT_IN_MEMORY, Survey};
-use crate::network::{device, iterations, network, training_config, unet_config};
+use crate::network::{iterations, network, training_config, unet_config};
 use crate::run_error::RunError;
 
 /// The program itself, its threads and small things.
@@ -106,7 +107,7 @@ fn time_a_step(
     batch_size: usize,
     seen: [usize; 3],
 ) -> Result<Duration, RunError> {
-    let device = device("cpu")?.autodiff();
+    let device = Device::flex().autodiff();
     let classes = config.target.channels();
     let source = MadeUp { channels: survey.channels, classes, shape: seen };
     let mut config = config.clone();

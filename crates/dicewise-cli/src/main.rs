@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod data_source;
 mod dataset_folder;
+mod devices;
 mod estimate;
 mod evaluate;
 mod evaluations;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Command::Status(args) => status::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Check(args) => check::run(args),
+        Command::Devices(_) => devices::run(),
     };
     done.unwrap_or_else(|error| failure::print(&error))
 }

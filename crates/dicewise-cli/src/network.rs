@@ -9,14 +9,6 @@ use dicewise_train::{Activation, Batches, Normalisation, TrainingConfig, UNet, U
 
 use crate::run_error::RunError;
 
-/// The device of that name.
-pub(crate) fn device(name: &str) -> Result<Device, RunError> {
-    match name {
-        "cpu" => Ok(Device::flex()),
-        _ => Err(RunError::UnknownDevice { device: name.to_owned() }),
-    }
-}
-
 pub(crate) fn output_activation(activation: OutputActivation) -> dicewise_train::OutputActivation {
     match activation {
         OutputActivation::Sigmoid => dicewise_train::OutputActivation::Sigmoid,

@@ -17,6 +17,7 @@ use crate::cases::preprocessing;
 use crate::cell::{
     CHECKPOINT_BEST, CHECKPOINT_FINAL, CHECKPOINT_LATEST, CHECKPOINT_PREVIOUS, CONFIG, CellObserver,
 };
+use crate::devices;
 use crate::network;
 use crate::prepared_case::Centres;
 use crate::progress::Display;
@@ -26,7 +27,7 @@ use crate::score::{label_maps, predict_case};
 use crate::stdout;
 
 pub(crate) fn run(args: &args::Predict, stop: &AtomicBool) -> Result<ExitCode, RunError> {
-    let device = network::device(&args.device.device)?;
+    let device = devices::device(args.device.device)?;
     let config = model_config(&args.model)?;
     let weights = weights(args)?;
     let images = images(&args.input)?;

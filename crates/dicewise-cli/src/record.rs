@@ -13,6 +13,7 @@ use dicewise_report::{
 };
 
 use crate::cases;
+use crate::devices;
 use crate::prepared_case::PreparedCase;
 use crate::run;
 use crate::run_error::RunError;
@@ -157,13 +158,9 @@ fn in_words(setting: &Setting) -> String {
 }
 
 fn machine() -> Machine {
-    let processor = fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    });
     Machine {
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-        processor: processor.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        processor: devices::model(),
         threads: rayon::current_num_threads(),
     }
 }

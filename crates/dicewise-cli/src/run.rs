@@ -16,10 +16,10 @@ use dicewise_report::{
 use crate::args;
 use crate::cases;
 use crate::cell::{self, CellRun};
+use crate::devices;
 use crate::estimate;
 use crate::grid_file::GridFile;
 use crate::lock::{FolderLock, holds_files};
-use crate::network;
 use crate::overlay;
 use crate::prepared_case::PreparedCase;
 use crate::progress::Display;
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
         return Ok(ExitCode::SUCCESS);
     }
     let text = fs::read_to_string(&args.experiment).map_err(RunError::io(&args.experiment))?;
-    let device = network::device(&args.device.device)?;
+    let device = devices::device(args.device.device)?;
     let _lock = output_folder(&out, args.resume)?;
     let configs: Vec<CellConfig> =
         experiment.cells().iter().map(|cell| experiment.cell_config(cell)).collect();

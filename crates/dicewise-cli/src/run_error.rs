@@ -10,6 +10,8 @@ use dicewise_data::phantom::PhantomError;
 use dicewise_data::preprocess::PreprocessError;
 use dicewise_data::presence::PresenceError;
 
+use crate::args::DeviceName;
+
 /// Why a training, a prediction or a run of an experiment failed.
 #[derive(Debug, thiserror::Error, miette::Diagnostic)]
 pub(crate) enum RunError {
@@ -60,8 +62,8 @@ pub(crate) enum RunError {
     NoRun { folder: PathBuf },
     #[error("standard output: {0}")]
     Stdout(std::io::Error),
-    #[error("device `{device}` is not available in this build; accepted: cpu")]
-    UnknownDevice { device: String },
+    #[error("--device {device}: this program was built without graphics processors; accepted: cpu")]
+    NotBuiltFor { device: DeviceName },
     #[error("{}: there is no trained network here: {wanted} is missing", folder.display())]
     NoModel { folder: PathBuf, wanted: String },
     #[error("{}: {source}", path.display())]

@@ -8,9 +8,9 @@ use dicewise_report::CaseScore;
 
 use crate::cases;
 use crate::cell::{self, CellRun};
+use crate::devices;
 use crate::grid_file::GridFile;
 use crate::lock::FolderLock;
-use crate::network;
 use crate::progress::Display;
 use crate::run::{INTERRUPTED, check_groups, summary, work};
 use crate::run_error::RunError;
@@ -60,7 +60,7 @@ fn train(
     if let Some(scores) = cell::finished(config, folder, lock)? {
         return Ok(Some(scores));
     }
-    let device = network::device(&args.device.device)?;
+    let device = devices::device(args.device.device)?;
     let cases = cases::load(&configs[0], out)?;
     check_groups(experiment, &cases)?;
     GridFile::new(configs, Some(&cases))?.write(out)?;

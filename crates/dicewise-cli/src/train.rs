@@ -15,7 +15,7 @@ use crate::args;
 use crate::cases;
 use crate::cell::CellRun;
 use crate::data_source::data_layout;
-use crate::network;
+use crate::devices;
 use crate::progress::Display;
 use crate::run::{INTERRUPTED, output_folder, summary};
 use crate::run_error::RunError;
@@ -25,7 +25,7 @@ use crate::stdout;
 const EPSILON_TINY: f64 = 1e-7;
 
 pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, RunError> {
-    let device = network::device(&args.device.device)?;
+    let device = devices::device(args.device.device)?;
     let config = config(args)?;
     let lock = output_folder(&args.out, args.resume)?;
     let cases = cases::load(&config, &args.out)?;

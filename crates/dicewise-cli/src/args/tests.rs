@@ -44,10 +44,27 @@ fn seeds_and_triples_are_lists_with_commas() {
     let Ok(Args { command: Command::Run(run), .. }) = parse("dicewise run x.toml --seed 0,1 --seed 5") else {
         panic!("not accepted")
     };
-    assert_eq!((run.seeds, run.jobs, run.device.device.as_str()), (vec![0, 1, 5], 1, "cpu"));
+    assert_eq!((run.seeds, run.jobs, run.device.device), (vec![0, 1, 5], 1, DeviceName::Cpu));
     assert_eq!("1.5625,1.5625,2.5".parse(), Ok(Spacing([1.5625, 1.5625, 2.5])));
     assert_eq!("32,48".parse::<Shape>(), Err("2 numbers instead of three, for x,y,z".to_owned()));
     assert!("32,0,32".parse::<Shape>().is_err() && "1,-1,1".parse::<Spacing>().is_err());
+}
+
+#[test]
+fn devices_have_a_kind_and_a_number() {
+    for (name, device) in [
+        ("cpu", DeviceName::Cpu),
+        ("gpu", DeviceName::Gpu(0)),
+        ("gpu:3", DeviceName::Gpu(3)),
+        ("cuda", DeviceName::Cuda(0)),
+        ("cuda:1", DeviceName::Cuda(1)),
+    ] {
+        assert_eq!(name.parse(), Ok(device));
+        assert_eq!(device.to_string().parse(), Ok(device));
+    }
+    for wrong in ["", "cpu:0", "gpu:", "gpu:-1", "gpu:x", "cuda:0:1", "tpu:0", "GPU"] {
+        assert!(wrong.parse::<DeviceName>().is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -61,6 +78,7 @@ fn labels_merge_values() {
 #[test]
 fn bad_values_exit_with_2_and_say_what_is_accepted() {
     for (line, accepted) in [
+        ("dicewise run x.toml --device tpu:0", "accepted: cpu, gpu:0, cuda:0"),
         ("dicewise run x.toml --jobs 0", "a whole number of 1 or more"),
         ("dicewise check DATA --layout acdd", "a similar value exists: 'acdc'"),
         ("dicewise explain --partition BI --epsilon 0", "a number greater than 0, or `heuristic`"),

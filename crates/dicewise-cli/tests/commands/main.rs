@@ -8,6 +8,8 @@ mod check;
 mod compare;
 /// Small datasets and label maps with known sizes.
 mod dataset;
+/// What can be computed on.
+mod devices;
 /// Scores of predictions.
 mod evaluate;
 /// Losses by name and spelled out.
