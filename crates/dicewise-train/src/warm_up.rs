@@ -9,7 +9,7 @@ use crate::exact;
 pub enum WarmUp {
     /// After so many iterations. The loss is the one for these, usually the same with a tiny ε.
     Iterations(usize, DiceLoss),
-    /// For each class once [`GrowthWatch`] finds that the large ε lets its predictions grow. Here is the loss with the tiny ε.
+    /// For each class once Dice with its large ε would rise if its predictions grew. Here is the loss with the tiny ε.
     Growth(DiceLoss),
 }
 

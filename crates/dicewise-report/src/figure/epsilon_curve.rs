@@ -13,6 +13,9 @@ const SIDE: (f32, f32) = (520.0, 280.0);
 const LEFT: f32 = 78.0;
 const TOP: f32 = 40.0;
 
+/// The DSC of every case, by the bits of ε and by seed.
+type Curve = BTreeMap<u64, BTreeMap<u64, Vec<f64>>>;
+
 /// Writes a PNG of the mean DSC of one label and labelling over ε in multiples of v̂ = E Σy: a line for each group and
 /// batch size through the mean over seeds, a dot for each seed.
 ///
@@ -28,8 +31,8 @@ pub fn write_epsilon_figure(
     path: &Path,
 ) -> Result<(), ReportError> {
     let multiple = |score: &CaseScore| multiples.iter().find(|(name, _)| *name == score.setting).map(|m| m.1);
-    // By group and batch size, by place in `multiples`, by seed: the DSC of every case.
-    let mut curves: BTreeMap<(usize, usize), BTreeMap<u64, BTreeMap<u64, Vec<f64>>>> = BTreeMap::new();
+    // By group and batch size.
+    let mut curves: BTreeMap<(usize, usize), Curve> = BTreeMap::new();
     for score in scores.iter().filter(|score| score.labelling == labelling && score.label == label) {
         let group = groups.iter().position(|group| *group == score.group);
         if let (Some(group), Some(epsilon), Some(dsc)) = (group, multiple(score), score.dsc) {

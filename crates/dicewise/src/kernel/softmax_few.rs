@@ -6,22 +6,9 @@ use super::{
 };
 use crate::element::sealed::Lane;
 
-/// Numbers of classes with kernels of their own; every one makes the crate slower to compile. More of them do not fit
-/// into registers and are quicker in [rows](super::softmax_rows).
-macro_rules! few_classes {
-    ($with:ident! $arguments:tt) => {
-        $with! { $arguments 1 2 3 4 5 6 }
-    };
-}
-
-macro_rules! is_one_of {
-    (($classes:expr) $($number:literal)*) => {
-        matches!($classes, $($number)|*)
-    };
-}
-
-macro_rules! call_with {
-    (($classes:expr, $c:ident => $call:expr) $($number:literal)*) => {
+/// Runs `$call` with the constant `$c` = `$classes`, for the numbers of classes that have kernels of their own.
+macro_rules! with_constant {
+    ($classes:expr, $c:ident => $call:expr, $($number:literal)*) => {
         match $classes {
             $($number => {
                 const $c: usize = $number;
@@ -32,16 +19,16 @@ macro_rules! call_with {
     };
 }
 
-/// Runs `$call` with the constant `$c` = `$classes`, which are few.
 macro_rules! few {
-    ($($arguments:tt)*) => {
-        few_classes!(call_with!($($arguments)*))
+    ($classes:expr, $c:ident => $call:expr) => {
+        with_constant!($classes, $c => $call, 1 2 3 4 5 6)
     };
 }
 
-/// Whether there are kernels for so many classes.
+/// Whether there are kernels for so many classes. More of them do not fit into registers and are quicker in
+/// [rows](super::softmax_rows), and every kernel makes the crate slower to compile.
 pub(super) fn is_few(classes: usize) -> bool {
-    few_classes!(is_one_of!(classes))
+    (1..=6).contains(&classes)
 }
 
 /// Adds rows of logits to the sums, one for each of the few classes; false, with nothing added, if one of them may not

@@ -22,8 +22,8 @@ const LARGE: usize = 1 << 22;
 fn block_length(classes: usize) -> usize {
     match classes {
         _ if is_few(classes) => 4096,
-        ..=16 => 2048,
-        ..=64 => 1024,
+        0..=16 => 2048,
+        17..=64 => 1024,
         _ => 512,
     }
 }
