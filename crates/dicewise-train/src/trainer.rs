@@ -359,11 +359,11 @@ impl Batch {
     /// `loss` of the configuration's output, with its cross-entropy.
     fn loss(self, network: &UNet, config: &TrainingConfig, loss: &DiceLoss) -> Result<DiceValue, DiceError> {
         let logits = network.forward(self.image);
-        let prediction = config.output.apply(logits.clone());
         let dice = SoftDiceLoss::new(loss.clone());
         if config.cross_entropy == 0.0 {
-            return dice.forward(prediction, self.target, Some(&self.presence));
+            return dice.forward(config.output.apply(logits), self.target, Some(&self.presence));
         }
+        let prediction = config.output.apply(logits.clone());
         let value = dice.forward(prediction, self.target.clone(), Some(&self.presence))?;
         let missing = missing_maps(loss.missing_labels(), &value.sums, &self.presence);
         let added = cross_entropy(logits, self.target, config.output, &missing);
