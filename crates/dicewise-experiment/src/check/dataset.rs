@@ -207,13 +207,7 @@ pub(super) fn groups(
     let cue = table.cue.as_ref().map(|cue| {
         let section = Section::of("`cue`", cue);
         let group = checker.required(cue.get_ref().group.as_ref(), &section, "group", "group = \"G0\"");
-        let group = group.filter(|group| {
-            let known = names.contains(&group.get_ref().as_str());
-            if !known {
-                checker.unknown(MistakeKind::UnknownGroup, group, "group", &names);
-            }
-            known
-        });
+        let group = group.filter(|group| assigned_group(checker, group, &names));
         let amplitude = cue.get_ref().amplitude.as_ref();
         let amplitude = checker.required(amplitude, &section, "amplitude", "amplitude = 1.0");
         let amplitude =
@@ -223,13 +217,7 @@ pub(super) fn groups(
     let absent = table.absent.as_ref().map(|absent| {
         let section = Section::of("`absent`", absent);
         let group = checker.required(absent.get_ref().group.as_ref(), &section, "group", "group = \"G2\"");
-        let group = group.filter(|group| {
-            let known = names.contains(&group.get_ref().as_str());
-            if !known {
-                checker.unknown(MistakeKind::UnknownGroup, group, "group", &names);
-            }
-            known
-        });
+        let group = group.filter(|group| assigned_group(checker, group, &names));
         let label = absent.get_ref().label.as_ref();
         let label = checker.required(label, &section, "label", "label = \"posterior\"");
         let label = label.filter(|label| known_label(checker, label, target));
@@ -321,6 +309,15 @@ pub(super) fn repeats(
     let all_known =
         repeat.get_ref().0.iter().fold(true, |all, (group, _)| known.check(checker, group) && all);
     counts.filter(|_| all_known)
+}
+
+/// Whether subjects are dealt into the group; says so if not.
+fn assigned_group(checker: &mut Checker<'_>, group: &Word, names: &[&str]) -> bool {
+    let known = names.contains(&group.get_ref().as_str());
+    if !known {
+        checker.unknown(MistakeKind::UnknownGroup, group, "group", names);
+    }
+    known
 }
 
 /// Whether the target has the label, as far as it is known; says so if not.

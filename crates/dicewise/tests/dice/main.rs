@@ -14,6 +14,7 @@ mod ranks;
 mod numerics;
 // Jaccard, Tversky, squared and generalized Dice, focal exponents.
 mod family;
+mod far_logits;
 // From logits, with cross-entropy: every option, input type and instruction set.
 mod segmentation;
 // Accuracy on whole volumes, up to 10⁸ voxels.

@@ -1,0 +1,58 @@
+//! Logits that the quick kernels must notice.
+use dicewise::{Activation, DiceLoss, Epsilon, InstructionSet, Partition, SegmentationLoss, Shape, Target};
+
+/// Logits far beyond what the quick kernels take, among moderate ones: each must be noticed, and the result is that of the
+/// softmax all the same. Some are chosen so that rounding x / ln 2 near 1.5 · 2²³ leaves a power of two.
+#[test]
+fn logits_of_any_size_give_the_softmax() {
+    for (classes, voxels) in [(4, 150), (9, 150)] {
+        logits_far_from(classes, voxels);
+    }
+}
+
+fn logits_far_from(classes: usize, voxels: usize) {
+    let moderate = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 12.0;
+    let far = [-2_907_270.0, -7_267_800.0, -10.0e6, 43.9, 44.5, 60.0, -88.0, 1e4, -1e4, 3e38, -3e38, -8.72e6];
+    for (k, far) in far.into_iter().enumerate() {
+        let mut x: Vec<f32> = (0..classes * voxels).map(moderate).collect();
+        let place = (k * 211 + 17) % x.len();
+        x[place] = far;
+        if far.abs() > 1e38 {
+            // In the same voxel: their difference is beyond f32.
+            x[(place + voxels) % (classes * voxels)] = -far;
+        }
+        let labels: Vec<u8> = (0..voxels).map(|i| (i * 7 % classes) as u8).collect();
+        let target = Target::labels(Shape::new(1, classes, voxels).unwrap(), &labels).unwrap();
+        let dice = DiceLoss::new(Partition::BatchWise, Epsilon::uniform(1e-5).unwrap()).unwrap();
+        let loss = SegmentationLoss::new(dice, Activation::Softmax).unwrap();
+        let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+        let expected = loss.sums(&wide, &target, None).unwrap();
+        let mut slope = vec![0.0_f64; x.len()];
+        let terms = loss.terms(&expected, None).unwrap();
+        loss.write_gradient(&terms, &wide, &target, 1.0, &mut slope).unwrap();
+        // In f64 by literal loops: Σp of each class.
+        let sum_of = |c: usize| -> f64 {
+            (0..voxels)
+                .map(|i| {
+                    let at = |c: usize| wide[c * voxels + i];
+                    let max = (0..classes).map(at).fold(f64::NEG_INFINITY, f64::max);
+                    (at(c) - max).exp() / (0..classes).map(|k| (at(k) - max).exp()).sum::<f64>()
+                })
+                .sum()
+        };
+        for set in InstructionSet::available() {
+            let loss = loss.clone().with_instruction_set(set);
+            let sums = loss.sums(&x, &target, None).unwrap();
+            for c in 0..classes {
+                let found = sums.dice().prediction()[c];
+                assert!((found - sum_of(c)).abs() < 2e-6 * sum_of(c), "{set}, {far}, class {c}: {found}");
+            }
+            let terms = loss.terms(&sums, None).unwrap();
+            let mut gradient = vec![0.0_f32; x.len()];
+            loss.write_gradient(&terms, &x, &target, 1.0, &mut gradient).unwrap();
+            for (found, expected) in gradient.iter().zip(&slope) {
+                assert!((f64::from(*found) - expected).abs() < 1e-8, "{set}, {far}: {found} {expected}");
+            }
+        }
+    }
+}
