@@ -10,7 +10,7 @@ use crate::{cargo_command, run};
 
 /// Far beyond what it takes.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Iterations of a training before it is stopped, of 1200. A checkpoint is written every 200.
+/// Iterations of a training before it is disturbed, of 3000. A checkpoint is written every 200.
 const ITERATIONS: usize = 300;
 /// Folders of the trainings in the order of their tasks.
 const TRAININGS: [&str; 4] = [
@@ -96,38 +96,36 @@ impl Cluster {
         let rows = |task: usize| {
             fs::read_to_string(training(task).join("metrics.csv")).unwrap_or_default().lines().count()
         };
-        // Slurm lets requeued jobs wait for two minutes.
-        let hurry = || {
+        // Slurm lets requeued jobs wait for two minutes. Not at every look, for it takes a processor's time from the trainings.
+        let mut looks = 0;
+        let mut hurry = || {
+            looks += 1;
+            if looks % 10 != 0 {
+                return;
+            }
             for task in 0..TRAININGS.len() {
                 let job = format!("JobId={array}_{task}");
                 let _ = self.command("scontrol").args(["update", &job, "StartTime=now"]).output();
             }
         };
 
-        wait_until("the first two trainings", || rows(0) > ITERATIONS && rows(1) > ITERATIONS)?;
-        self.terminate(&format!("{array}_0"));
-        let lock =
-            fs::read_to_string(training(1).join(".dicewise.lock")).map_err(|error| error.to_string())?;
-        let process = lock.split_whitespace().nth(1).ok_or("a lock without a process")?;
-        self.scheduler("kill", &["-KILL", process])?;
-        wait_until("a third training", || {
+        // Each as soon as it is under way: on a quick machine a training lasts for seconds, and a slow scheduler starts the
+        // second when the first is nearly done.
+        let mut undisturbed: Vec<usize> = (0..TRAININGS.len()).collect();
+        wait_until("trainings to disturb", || {
+            if let Some(next) = undisturbed.iter().position(|&task| rows(task) > ITERATIONS) {
+                let task = undisturbed.swap_remove(next);
+                self.disturb(&format!("{array}_{task}"), task, &training(task))?;
+            }
             hurry();
-            rows(2) > ITERATIONS
+            Ok(undisturbed.is_empty())
         })?;
-        // As a preemption does it.
-        self.scheduler("scontrol", &["requeue", &format!("{array}_2")])?;
-        wait_until("the last training", || {
-            hurry();
-            rows(3) > ITERATIONS
-        })?;
-        // Slurm numbers this task as it numbers the array.
-        self.terminate(&format!("{array}_3"));
         wait_until("tables and report", || {
             hurry();
             let queued = self.command("squeue").args(["--noheader", "--format=%A"]).output();
-            queued.is_ok_and(|list| {
+            Ok(queued.is_ok_and(|list| {
                 !String::from_utf8_lossy(&list.stdout).split_whitespace().any(|job| job == report)
-            })
+            }))
         })?;
 
         let saved = "interrupted; saved";
@@ -164,6 +162,24 @@ impl Cluster {
         }
     }
 
+    /// What befalls task 0 and 3, 1, and 2.
+    fn disturb(&self, job: &str, task: usize, training: &Path) -> Result<(), String> {
+        match task {
+            1 => {
+                let lock = fs::read_to_string(training.join(".dicewise.lock"));
+                let lock = lock.map_err(|error| format!("the lock of {}: {error}", training.display()))?;
+                let process = lock.split_whitespace().nth(1).ok_or("a lock without a process")?;
+                self.scheduler("kill", &["-KILL", process])
+            }
+            // As a preemption does it.
+            2 => self.scheduler("scontrol", &["requeue", job]),
+            _ => {
+                self.terminate(job);
+                Ok(())
+            }
+        }
+    }
+
     /// SIGTERM to a task's script, as before a time limit. When the task has left by the time scancel looks, scancel sends
     /// it once more after five seconds, to the next go.
     fn terminate(&self, task: &str) {
@@ -190,13 +206,13 @@ impl Drop for Cluster {
     }
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), String> {
+fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool, String>) -> Result<(), String> {
     let started = Instant::now();
-    while !is_so() {
+    while !is_so()? {
         if started.elapsed() > PATIENCE {
             return Err(format!("waited in vain for {what}"));
         }
-        sleep(Duration::from_millis(500));
+        sleep(Duration::from_millis(100));
     }
     Ok(())
 }
