@@ -78,7 +78,12 @@ impl Affine {
 
     pub(super) fn apply_to(&self, patch: &mut Patch, region: Region) {
         let source = self.source(patch.shape);
-        warp(patch, region, |_, voxel| source(voxel));
+        warp(patch, region, |y, z, places| {
+            for i in 0..region.end[0] - region.first[0] {
+                let at = source([region.first[0] + i, y, z]);
+                places.iter_mut().zip(at).for_each(|(places, at)| places[i] = at);
+            }
+        });
     }
 
     /// The voxels from which those of a region come.

@@ -6,23 +6,23 @@ use rand_distr::{Distribution, StandardNormal};
 use super::patch::Patch;
 use super::region::Region;
 use super::warp::warp;
-use crate::preprocess::{Alignment, grid_with_spacing, resample};
-use crate::{Grid, Image, Volume};
 
 /// A smooth displacement of every voxel of a patch.
 ///
 /// As in the paper's BRATS runs, each component is noise on a coarse grid of 30³ points, padded with 5 zeros on
 /// each side, blurred by a Gaussian of σ = 6 points, stretched over the patch and brought to a chosen standard
-/// deviation.
+/// deviation. Only the points are kept; what lies between them is computed where it is needed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Elastic {
-    shape: [usize; 3],
-    /// Displacement in voxels along x, y and z, one value a voxel.
-    displacement: [Vec<f32>; 3],
+    axes: [Stretch; 3],
+    /// Displacement in voxels along x, y and z at 40³ points, x fastest.
+    points: [Vec<f32>; 3],
 }
 
 const POINTS: usize = 30;
 const PADDING: usize = 5;
+/// Points along an axis, with the padding.
+const SIDE: usize = POINTS + 2 * PADDING;
 const SMOOTHNESS: f64 = 6.0;
 
 impl Elastic {
@@ -38,15 +38,26 @@ impl Elastic {
     /// # Panics
     /// If there are not 30³ values.
     pub fn from_noise(noise: [Vec<f32>; 3], shape: [usize; 3], displacement: [f64; 3]) -> Self {
+        let axes = shape.map(Stretch::new);
         let mut noise = noise.into_iter();
-        let displacement =
-            displacement.map(|deviation| component(&noise.next().expect("three"), shape, deviation));
-        Self { shape, displacement }
+        let points = displacement.map(|deviation| {
+            let mut points = blurred(&noise.next().expect("three"));
+            let variance = variance(&points, &axes);
+            let scale = if variance > 0.0 { deviation / variance.sqrt() } else { 0.0 };
+            points.iter_mut().for_each(|d| *d = (f64::from(*d) * scale) as f32);
+            points
+        });
+        Self { axes, points }
     }
 
     /// Displacement in voxels along one axis, one value a voxel.
-    pub fn displacement(&self, axis: usize) -> &[f32] {
-        &self.displacement[axis]
+    pub fn displacement(&self, axis: usize) -> Vec<f32> {
+        let [nx, ny, nz] = self.shape();
+        let mut field = vec![0.0; nx * ny * nz];
+        for (row, values) in field.chunks_exact_mut(nx).enumerate() {
+            self.row(axis, row % ny, row / ny, 0, values);
+        }
+        field
     }
 
     /// Voxel i of the result is what was at i − d(i).
@@ -58,54 +69,143 @@ impl Elastic {
     }
 
     pub(super) fn apply_to(&self, patch: &mut Patch, region: Region) {
-        assert_eq!(patch.shape, self.shape, "a deformation fits patches of the shape it was drawn for");
-        warp(patch, region, |i, voxel| {
-            std::array::from_fn(|axis| voxel[axis] as f64 - f64::from(self.displacement[axis][i]))
+        assert_eq!(patch.shape, self.shape(), "a deformation fits patches of the shape it was drawn for");
+        let first = region.first[0];
+        let mut along = vec![0.0; region.end[0] - first];
+        warp(patch, region, |y, z, places| {
+            for (axis, places) in places.iter_mut().enumerate() {
+                self.row(axis, y, z, first, &mut along);
+                for (i, (place, d)) in places.iter_mut().zip(&along).enumerate() {
+                    *place = [first + i, y, z][axis] as f64 - f64::from(*d);
+                }
+            }
         });
     }
 
     /// The voxels from which those of a region come.
     pub(super) fn reads(&self, region: Region) -> Region {
-        let [nx, ny, _] = self.shape;
+        // A move may have brought in nothing but what lies outside.
+        if (0..3).any(|axis| region.first[axis] == region.end[axis]) {
+            return region;
+        }
         let mut least = region.first.map(|i| i as f64);
         let mut most = region.end.map(|i| i as f64);
-        for (axis, displacement) in self.displacement.iter().enumerate() {
+        // Interpolated values lie between those of the points about the region.
+        let around = Region {
+            first: std::array::from_fn(|axis| self.axes[axis].low[region.first[axis]]),
+            end: std::array::from_fn(|axis| (self.axes[axis].low[region.end[axis] - 1] + 2).min(SIDE)),
+        };
+        for (axis, points) in self.points.iter().enumerate() {
             let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
-            for (y, z) in region.rows() {
-                let start = nx * (y + ny * z);
-                for &d in &displacement[start + region.first[0]..start + region.end[0]] {
+            for (y, z) in around.rows() {
+                let start = SIDE * (y + SIDE * z);
+                for &d in &points[start + around.first[0]..start + around.end[0]] {
                     (low, high) = (low.min(d), high.max(d));
                 }
             }
             least[axis] -= f64::from(high);
             most[axis] -= f64::from(low);
         }
-        Region::around(least, most, self.shape)
+        Region::around(least, most, self.shape())
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        std::array::from_fn(|axis| self.axes[axis].low.len())
+    }
+
+    /// Displacement along `axis` of the voxels from `first` on of a row along x.
+    fn row(&self, axis: usize, y: usize, z: usize, first: usize, values: &mut [f32]) {
+        let points = &self.points[axis];
+        let ((y0, y1, b), (z0, z1, c)) = (self.axes[1].at(y), self.axes[2].at(z));
+        let coarse = |y: usize, z: usize| &points[SIDE * (y + SIDE * z)..][..SIDE];
+        let [p, q, r, s] = [coarse(y0, z0), coarse(y1, z0), coarse(y0, z1), coarse(y1, z1)];
+        let weights = [(1.0 - b) * (1.0 - c), b * (1.0 - c), (1.0 - b) * c, b * c];
+        let line: [f32; SIDE] = std::array::from_fn(|i| {
+            weights[0] * p[i] + weights[1] * q[i] + weights[2] * r[i] + weights[3] * s[i]
+        });
+        for (i, value) in values.iter_mut().enumerate() {
+            let (low, high, share) = self.axes[0].at(first + i);
+            *value = line[low] + share * (line[high] - line[low]);
+        }
     }
 }
 
-fn component(points: &[f32], shape: [usize; 3], deviation: f64) -> Vec<f32> {
-    assert_eq!(points.len(), POINTS.pow(3), "30³ values of noise");
-    let n = POINTS + 2 * PADDING;
-    let mut noise = vec![0.0; n * n * n];
-    for (row, values) in points.chunks(POINTS).enumerate() {
+/// Where the voxels along one axis lie among the points, with the first and the last on the outermost points, as
+/// scipy's `zoom` has it.
+#[derive(Clone, Debug, PartialEq)]
+struct Stretch {
+    /// The point before each voxel, or on it.
+    low: Vec<usize>,
+    /// How far it is to the next.
+    share: Vec<f32>,
+}
+
+impl Stretch {
+    fn new(voxels: usize) -> Self {
+        let step = if voxels > 1 { (SIDE - 1) as f64 / (voxels - 1) as f64 } else { 0.0 };
+        let places: Vec<f64> = (0..voxels).map(|i| (i as f64 * step).min((SIDE - 1) as f64)).collect();
+        Self {
+            low: places.iter().map(|at| *at as usize).collect(),
+            share: places.iter().map(|at| at.fract() as f32).collect(),
+        }
+    }
+
+    /// The points around a voxel, and the share of the second.
+    fn at(&self, voxel: usize) -> (usize, usize, f32) {
+        let low = self.low[voxel];
+        (low, (low + 1).min(SIDE - 1), self.share[voxel])
+    }
+
+    /// Σᵢ wᵢₖ/n for each point k and Σᵢ wᵢₖwᵢₗ/n for l = k and l = k + 1, where wᵢₖ is the share of point k in voxel i.
+    fn moments(&self) -> [[f64; SIDE]; 3] {
+        let mut moments = [[0.0; SIDE]; 3];
+        let n = self.low.len() as f64;
+        for voxel in 0..self.low.len() {
+            let (low, high, share) = self.at(voxel);
+            let (b, a) = (f64::from(share), 1.0 - f64::from(share));
+            moments[0][low] += a / n;
+            moments[0][high] += b / n;
+            moments[1][low] += a * a / n;
+            moments[1][high] += b * b / n;
+            moments[2][low] += a * b / n;
+        }
+        moments
+    }
+}
+
+fn blurred(noise: &[f32]) -> Vec<f32> {
+    assert_eq!(noise.len(), POINTS.pow(3), "30³ values of noise");
+    let mut points = vec![0.0; SIDE.pow(3)];
+    for (row, values) in noise.chunks(POINTS).enumerate() {
         let (y, z) = (row % POINTS, row / POINTS);
-        let start = PADDING + n * (y + PADDING + n * (z + PADDING));
-        noise[start..start + POINTS].copy_from_slice(values);
+        let start = PADDING + SIDE * (y + PADDING + SIDE * (z + PADDING));
+        points[start..start + POINTS].copy_from_slice(values);
     }
-    (0..3).for_each(|axis| crate::preprocess::blur(&mut noise, [n; 3], axis, SMOOTHNESS));
-    let mut field = stretch(Volume::new(Grid::axis_aligned([n; 3], [1.0; 3]), noise), shape).data;
-    let count = field.len() as f64;
-    let mean = field.iter().copied().map(f64::from).sum::<f64>() / count;
-    let variance = field.iter().map(|d| (f64::from(*d) - mean).powi(2)).sum::<f64>() / count;
-    let scale = if variance > 0.0 { deviation / variance.sqrt() } else { 0.0 };
-    field.iter_mut().for_each(|d| *d = (f64::from(*d) * scale) as f32);
-    field
+    (0..3).for_each(|axis| crate::preprocess::blur(&mut points, [SIDE; 3], axis, SMOOTHNESS));
+    points
 }
 
-/// Linear interpolation between the first and the last points, as scipy's `zoom` does.
-fn stretch(field: Image, shape: [usize; 3]) -> Image {
-    let spacing = shape.map(|n| field.grid.shape[0] as f64 / n as f64);
-    let grid = grid_with_spacing(&field.grid, spacing, Alignment::Corners);
-    resample(&field, &grid, 0.0).expect("an axis-aligned affine has an inverse")
+/// The variance over all voxels of what is interpolated between points, without the voxels:
+/// with the shares W = Wz ⊗ Wy ⊗ Wx, Σᵢ(Wp)ᵢ²/n = pᵀ(WᵀW/n)p, and WᵀW has three diagonals along each axis.
+fn variance(points: &[f32], axes: &[Stretch; 3]) -> f64 {
+    let points: Vec<f64> = points.iter().copied().map(f64::from).collect();
+    let (mut sums, mut squares) = (points.clone(), points.clone());
+    for (axis, stretch) in axes.iter().enumerate() {
+        let [first, same, next] = stretch.moments();
+        let stride = SIDE.pow(axis as u32);
+        let before = squares.clone();
+        for (i, square) in squares.iter_mut().enumerate() {
+            let k = i / stride % SIDE;
+            sums[i] *= first[k];
+            *square *= same[k];
+            if k > 0 {
+                *square += next[k - 1] * before[i - stride];
+            }
+            if k + 1 < SIDE {
+                *square += next[k] * before[i + stride];
+            }
+        }
+    }
+    let mean: f64 = sums.iter().sum();
+    squares.iter().zip(&points).map(|(a, b)| a * b).sum::<f64>() - mean * mean
 }

@@ -175,12 +175,17 @@ fn soft_targets_add_up_to_one_after_any_move() {
 
 #[test]
 fn elastic_displacements_have_the_asked_deviation_and_are_smooth() {
-    let shape = [60, 50, 40];
-    let elastic = Elastic::draw(&mut rng(6), shape, [1.0, 2.0, 0.5]);
+    // The deviation is computed from the points, without the voxels.
+    for shape in [[60, 50, 40], [120, 9, 41], [1, 40, 7]] {
+        let elastic = Elastic::draw(&mut rng(6), shape, [1.0, 2.0, 0.5]);
+        for (axis, expected) in [1.0, 2.0, 0.5].into_iter().enumerate() {
+            let (_, deviation) = moments(elastic.displacement(axis).iter().copied().map(f64::from));
+            assert!((deviation - expected).abs() < 1e-4, "{shape:?}, axis {axis}: {deviation}");
+        }
+    }
+    let elastic = Elastic::draw(&mut rng(6), [60, 50, 40], [1.0, 2.0, 0.5]);
     for (axis, expected) in [1.0, 2.0, 0.5].into_iter().enumerate() {
-        let d = elastic.displacement(axis);
-        let (_, deviation) = moments(d.iter().copied().map(f64::from));
-        assert!((deviation - expected).abs() < 1e-4, "axis {axis}: {deviation}");
+        let d = &elastic.displacement(axis);
         // The correlation of white noise blurred with σ is exp(−δ²/4σ²) at distance δ. One voxel along x is
         // 39/59 of a point of σ = 6 points, so the mean square of the difference is 2(1 − .9970) = .0061 of the
         // variance; the padding makes the variance uneven, hence the factor of 3.
@@ -297,6 +302,22 @@ fn what_a_crop_drops_does_not_matter_to_what_it_keeps() {
                 assert!(together == one_by_one, "{crop}, epoch {epoch}");
             }
         }
+    }
+}
+
+#[test]
+fn a_patch_moved_out_of_sight_leaves_background() {
+    let steps: Augmentation = serde_json::from_str(
+        r#"[{ "step": "elastic", "displacement": [1, 1, 1] },
+            { "step": "affine", "translation": { "uniform": [9000, 0, 0] } },
+            { "step": "centre-crop", "shape": [4, 4, 4] }]"#,
+    )
+    .unwrap();
+    for epoch in 0..4 {
+        let mut patch = example([8, 9, 7]);
+        steps.apply(&mut patch, 0, 0, epoch);
+        assert!(patch.channels.iter().flatten().all(|x| *x == 0.0), "epoch {epoch}");
+        assert_eq!(patch.target, Target::Labels(vec![0; 64]));
     }
 }
 

@@ -73,22 +73,28 @@ fn rounded(x: f64) -> f64 {
     }
 }
 
-/// Fills voxel i of a region of the patch with what was at `source(i, [x, y, z])`, in voxels: channels and soft targets by
-/// trilinear interpolation, labels from the nearest voxel. Outside the outermost voxel centres, channels are 0. Outside
-/// the region there is nothing of meaning afterwards.
-pub(super) fn warp(patch: &mut Patch, region: Region, source: impl Fn(usize, [usize; 3]) -> [f64; 3]) {
+/// Fills each voxel of a region of the patch with what was somewhere else: channels and soft targets by trilinear
+/// interpolation, labels from the nearest voxel. `source(y, z, places)` tells where, along x, y and z in voxels, for each
+/// voxel of the region's row along x. Outside the outermost voxel centres, channels are 0. Outside the region there is
+/// nothing of meaning afterwards.
+pub(super) fn warp(
+    patch: &mut Patch,
+    region: Region,
+    mut source: impl FnMut(usize, usize, &mut [Vec<f64>; 3]),
+) {
     let shape = patch.shape;
     let [nx, ny, _] = shape;
     let old = patch.replace_by_blank();
     // Row by row: the places of a whole volume would take 80 bytes a voxel.
     let mut places = Vec::with_capacity(nx);
+    let mut at = [(); 3].map(|()| vec![0.0; region.end[0] - region.first[0]]);
     for (y, z) in region.rows() {
         let start = nx * (y + ny * z);
         let voxels = start + region.first[0]..start + region.end[0];
+        source(y, z, &mut at);
         places.clear();
-        places.extend(
-            (region.first[0]..region.end[0]).map(|x| Place::new(source(start + x, [x, y, z]), shape)),
-        );
+        let [x, y, z] = &at;
+        places.extend(x.iter().zip(y).zip(z).map(|((x, y), z)| Place::new([*x, *y, *z], shape)));
         let blend = |new: &mut [f32], old: &[f32], outside: f32| {
             for (value, place) in new[voxels.clone()].iter_mut().zip(&places) {
                 *value = place.as_ref().map_or(outside, |place| place.interpolate(old));
