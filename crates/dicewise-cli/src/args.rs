@@ -13,7 +13,7 @@ pub(crate) use values::{
     Activation, Checkpoint, EmptyTruth, Epsilon, Label, Layout, Missing, Network, Partition, Schedule,
     Setting, Shape, Spacing,
 };
-use values::{above_zero, at_least_one, at_least_two, share};
+use values::{above_zero, at_least_one, at_least_two, loaders, share};
 
 /// Trains segmentation networks right when labels are missing or empty.
 ///
@@ -95,6 +95,8 @@ pub(crate) struct Run {
     pub(crate) task: Option<usize>,
     #[command(flatten)]
     pub(crate) device: Device,
+    #[command(flatten)]
+    pub(crate) loading: Loading,
     #[command(flatten)]
     pub(crate) slurm: Slurm,
 }
@@ -181,6 +183,8 @@ pub(crate) struct Train {
     pub(crate) resume: bool,
     #[command(flatten)]
     pub(crate) device: Device,
+    #[command(flatten)]
+    pub(crate) loading: Loading,
 }
 
 /// How long to train: iterations or epochs.
@@ -390,6 +394,27 @@ pub(crate) struct Device {
     /// What to compute on: cpu, or gpu:0, cuda:0 and the like once the program is built for it (see `dicewise devices`).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceName,
+}
+
+/// Who prepares batches.
+#[derive(Debug, Flags)]
+pub(crate) struct Loading {
+    /// Threads of each training that load and augment batches ahead of it. The result is the same with any number. By
+    /// default 0 on cpu, where the training uses all threads itself, and 4 elsewhere.
+    #[arg(long, value_name = "N", value_parser = loaders)]
+    loaders: Option<usize>,
+}
+
+impl Loading {
+    /// What was asked for, or what suits the device.
+    pub(crate) fn loaders(&self, device: DeviceName) -> usize {
+        self.loaders.unwrap_or(if device == DeviceName::Cpu { 0 } else { 4 })
+    }
+
+    /// What was asked for.
+    pub(crate) fn given(&self) -> Option<usize> {
+        self.loaders
+    }
 }
 
 #[cfg(test)]

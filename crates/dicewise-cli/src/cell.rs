@@ -62,6 +62,8 @@ pub(crate) struct CellRun<'a> {
     pub(crate) cases: &'a [PreparedCase],
     pub(crate) split: &'a Split,
     pub(crate) device: &'a Device,
+    /// Threads that load batches ahead.
+    pub(crate) loaders: usize,
     pub(crate) resume: bool,
 }
 
@@ -143,6 +145,7 @@ impl CellRun<'_> {
 
         let sizes = unvaried.sizes().map_err(RunError::io(self.folder))?;
         let mut config = training_config(self.config, &sizes)?;
+        config.loaders = self.loaders;
         let latest = self.folder.join(CHECKPOINT_LATEST);
         config.checkpoint = Some((latest.clone(), CHECKPOINT_EVERY));
         config.previous_checkpoint = Some(self.folder.join(CHECKPOINT_PREVIOUS));

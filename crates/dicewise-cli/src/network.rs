@@ -126,6 +126,7 @@ pub(crate) fn training_config(config: &CellConfig, sizes: &[Vec<f64>]) -> Result
         cross_entropy: setting.cross_entropy,
         warm_up,
         batches,
+        loaders: 0,
         validate_every: config.training.validate_every.unwrap_or(0) * unit,
         evaluate_every: config.training.evaluate_every.map_or(0, scaled) * unit,
         evaluated_checkpoint: None,

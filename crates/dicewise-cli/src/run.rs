@@ -82,6 +82,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
                     cases: &cases,
                     split: &split,
                     device: &device,
+                    loaders: args.loading.loaders(args.device.device),
                     resume: args.resume,
                 };
                 let done = run.run(&mut working, stop);

@@ -135,9 +135,10 @@ impl Scripts {
         of_array.extend(slurm.gres.iter().map(|gres| format!("gres={gres}")));
         let threads = "export RAYON_NUM_THREADS=\"${SLURM_CPUS_ON_NODE:-0}\"\n";
         let device = quoted(&args.device.device.to_string());
+        let loaders = args.loading.given().map_or_else(String::new, |n| format!(" --loaders {n}"));
         let train = format!(
             "#!/bin/bash\n# The trainings of {file}, a task each: written by `dicewise run --slurm`.\n{}{TASK}\n\
-             {threads}{run} --device {device} --task \"$SLURM_ARRAY_TASK_ID\" &\n\
+             {threads}{run} --device {device}{loaders} --task \"$SLURM_ARRAY_TASK_ID\" &\n\
              wait $!\nfinish $?\n",
             directives(name, "%A_%a.log", &of_array)
         );

@@ -66,6 +66,7 @@ fn train(
     GridFile::new(configs, Some(&cases))?.write(out)?;
     let split = cases::split(config, &cases)?;
     let display = Display::new("cells", [(config.cell.folder_name(), work(config))]);
-    let run = CellRun { config, folder, lock, cases: &cases, split: &split, device: &device, resume: true };
+    let (device, loaders) = (&device, args.loading.loaders(args.device.device));
+    let run = CellRun { config, folder, lock, cases: &cases, split: &split, device, loaders, resume: true };
     run.run(&mut display.begin(0), stop)
 }

@@ -51,6 +51,7 @@ pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, Run
         cases: &cases,
         split: &split,
         device: &device,
+        loaders: args.loading.loaders(args.device.device),
         resume: args.resume,
     };
     let scores = cell.run(&mut working, stop)?;

@@ -12,6 +12,7 @@ mod empty_class;
 mod error;
 mod exact;
 mod lesson;
+mod loading;
 mod memory;
 mod optimizer;
 mod parameters;

@@ -2,6 +2,7 @@
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
@@ -15,6 +16,7 @@ use crate::cross_entropy::{cross_entropy, missing_maps};
 use crate::empty_class::EmptyClass;
 use crate::error::TrainError;
 use crate::lesson::Lesson;
+use crate::loading::{Loading, Plan};
 use crate::optimizer::{Adam, kernel_square_sum};
 use crate::predict::OutputActivation;
 use crate::schedule::Schedule;
@@ -71,6 +73,9 @@ pub struct TrainingConfig {
     pub warm_up: Option<WarmUp>,
     /// Which cases share a batch.
     pub batches: Batches,
+    /// Threads that draw samples ahead, each a batch; with 0 the training draws them itself. They change nothing but the
+    /// time in which the device waits.
+    pub loaders: usize,
     /// Validate (and let the schedule observe) every so many iterations; 0 is never.
     pub validate_every: usize,
     /// Let the observer evaluate the network every so many iterations; 0 is never.
@@ -215,12 +220,31 @@ impl Trainer {
         if training.cases() == 0 {
             return Err(TrainError::NoTrainingCases);
         }
+        let plan = Plan {
+            batches: self.config.batches.clone(),
+            batch_size: self.config.batch_size,
+            seed: self.config.seed,
+        };
+        thread::scope(|scope| {
+            let loading = Loading::new(plan, training, self.progress.iteration, self.config.loaders, scope);
+            self.run_on(&loading, training.shape(), validation, observer, stop)
+        })
+    }
+
+    fn run_on(
+        &mut self,
+        training: &Loading,
+        shape: [usize; 3],
+        validation: &dyn SampleSource,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Outcome, TrainError> {
         while self.progress.iteration < self.config.iterations && !self.progress.stopped {
             if stop.load(Ordering::Relaxed) || observer.gives_up() {
                 self.save()?;
                 return Ok(Outcome::Interrupted);
             }
-            let mut step = self.step(training)?;
+            let mut step = self.step(training, shape)?;
             while let Some(warning) = self.progress.empty_class.take() {
                 observer.empty_class(&warning);
             }
@@ -269,17 +293,9 @@ impl Trainer {
         Ok(())
     }
 
-    fn step(&mut self, training: &dyn SampleSource) -> Result<Step, TrainError> {
+    fn step(&mut self, training: &Loading, shape: [usize; 3]) -> Result<Step, TrainError> {
         let iteration = self.progress.iteration;
-        let (cases, size, seed) = (training.cases(), self.config.batch_size, self.config.seed);
-        let epoch_length = self.config.batches.epoch(cases, size);
-        let samples: Vec<Sample> = (0..size)
-            .map(|slot| {
-                let drawn = iteration * size + slot;
-                let (epoch, place) = ((drawn / epoch_length) as u64, drawn % epoch_length);
-                training.draw(self.config.batches.order(cases, size, seed, epoch)[place], epoch)
-            })
-            .collect::<Result<_, _>>()?;
+        let samples = training.batch(iteration)?;
         let refused = |source| TrainError::Loss { iteration: iteration + 1, source };
         let loss = match &self.config.warm_up {
             Some(WarmUp::Iterations(until, tiny)) if iteration < *until => tiny.clone(),
@@ -288,7 +304,7 @@ impl Trainer {
             }
             _ => self.config.loss.clone(),
         };
-        let batch = Batch::new(&samples, training.shape(), &self.device);
+        let batch = Batch::new(&samples, shape, &self.device);
         let presence = batch.presence.clone();
         let value = batch.loss(self.present(), &self.config, &loss).map_err(refused)?;
         if !value.loss.is_finite() {

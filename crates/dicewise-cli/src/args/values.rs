@@ -208,6 +208,13 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+pub(super) fn loaders(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number <= 64 => Ok(number),
+        _ => Err("accepted: a whole number from 0 to 64".to_owned()),
+    }
+}
+
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     at_least(1, text)
 }

@@ -3,74 +3,64 @@
 use super::patch::{Patch, Target};
 use super::region::Region;
 
-/// The voxels around a place, and how much each counts.
+/// How far it is to the next voxel along x, y and z: nowhere along an axis of one voxel.
+struct Steps([usize; 3]);
+
+impl Steps {
+    fn of(shape: [usize; 3]) -> Self {
+        let stride = [1, shape[0], shape[0] * shape[1]];
+        Self(std::array::from_fn(|axis| if shape[axis] > 1 { stride[axis] } else { 0 }))
+    }
+}
+
+/// The eight voxels around a place inside a patch, and how much each counts.
 struct Place {
-    /// Indices of the four rows along x, at the lower voxel: y and z lower or upper.
-    rows: [usize; 4],
-    /// From the lower to the upper voxel along x.
-    step: usize,
-    /// In the order of the rows, the lower and the upper voxel.
+    /// The lowest along each axis.
+    first: usize,
+    /// How far it is from there, in voxels along each axis.
+    share: [f32; 3],
+    /// Of the corners, x fastest.
     weights: [f32; 8],
-    nearest: usize,
 }
 
 impl Place {
-    /// `None` outside: where one of the voxels to interpolate between is missing.
-    fn new(at: [f64; 3], shape: [usize; 3]) -> Option<Self> {
-        let mut low = [0; 3];
-        let mut high = [0; 3];
-        let mut share = [0.0; 3];
-        for axis in 0..3 {
-            let last = shape[axis] - 1;
-            // Most of what is outside, and what is no number.
-            if !(-1.0..=shape[axis] as f64).contains(&at[axis]) {
-                return None;
-            }
-            // Rounding in the matrix must not push the outermost voxels out.
-            let index = rounded(at[axis] * 1e5) / 1e5;
-            if !(0.0..=last as f64).contains(&index) {
-                return None;
-            }
-            low[axis] = index as u32 as usize;
-            high[axis] = (low[axis] + 1).min(last);
-            share[axis] = (index - low[axis] as f64) as f32;
-        }
-        let row = |y: usize, z: usize| low[0] + shape[0] * (y + shape[1] * z);
-        let rows = [row(low[1], low[2]), row(high[1], low[2]), row(low[1], high[2]), row(high[1], high[2])];
-        let weights = std::array::from_fn(|corner| {
-            let weight = |axis: usize| if corner >> axis & 1 == 1 { share[axis] } else { 1.0 - share[axis] };
-            weight(0) * weight(1) * weight(2)
+    /// Of coordinates between 0 and the last voxel.
+    fn new(at: [f64; 3], shape: [usize; 3], Steps(steps): &Steps) -> Self {
+        let mut first = 0;
+        let share = std::array::from_fn(|axis| {
+            // The last voxel is the far side of the one before.
+            let low = (at[axis] as u32 as usize).min(shape[axis].saturating_sub(2));
+            first += low * steps[axis];
+            (at[axis] - low as f64) as f32
         });
-        let step = high[0] - low[0];
-        let second = |axis: usize| usize::from(share[axis] > 0.5);
-        let nearest = rows[second(1) + 2 * second(2)] + step * second(0);
-        Some(Self { rows, step, weights, nearest })
+        let [x, y, z] = share.map(|share: f32| [1.0 - share, share]);
+        let weights = std::array::from_fn(|corner| x[corner & 1] * y[corner >> 1 & 1] * z[corner >> 2]);
+        Self { first, share, weights }
     }
 
-    fn interpolate(&self, values: &[f32]) -> f32 {
-        // In the order of the corners, x fastest.
+    fn interpolate(&self, values: &[f32], Steps([x, y, z]): &Steps) -> f32 {
+        let rows = [0, *y, *z, y + z].map(|row| &values[self.first + row..=self.first + row + x]);
+        // In the order of the corners.
         let mut sum = -0.0;
-        for (row, weights) in self.rows.iter().zip(self.weights.as_chunks::<2>().0) {
-            sum += weights[0] * values[*row];
-            sum += weights[1] * values[row + self.step];
+        for (row, weights) in rows.into_iter().zip(self.weights.as_chunks::<2>().0) {
+            sum += weights[0] * row[0];
+            sum += weights[1] * row[row.len() - 1];
         }
         sum
     }
+
+    fn nearest(&self, Steps(steps): &Steps) -> usize {
+        let further = |axis: usize| if self.share[axis] > 0.5 { steps[axis] } else { 0 };
+        self.first + further(0) + further(1) + further(2)
+    }
 }
 
-/// x rounded to whole numbers, halves away from zero, for what fits an `i64`: as [`f64::round`], which is a call where
-/// the processor that is compiled for has no instruction for it.
-fn rounded(x: f64) -> f64 {
-    let whole = x as i64 as f64;
-    // Exact, as both have the same sign and are close.
-    let rest = x - whole;
-    if rest >= 0.5 {
-        whole + 1.0
-    } else if rest <= -0.5 {
-        whole - 1.0
-    } else {
-        whole
-    }
+/// A coordinate to five decimals, so that rounding in the matrix does not push the outermost voxels out.
+fn rounded(at: f64) -> f64 {
+    // What is added leaves no place for decimals: as `f64::round`, but halves go to even numbers, and in less than the call
+    // that it is where the processor that is compiled for has no instruction for it.
+    const WHOLE: f64 = 1.5 * (1_u64 << 52) as f64;
+    (at * 1e5 + WHOLE - WHOLE) / 1e5
 }
 
 /// Fills each voxel of a region of the patch with what was somewhere else: channels and soft targets by trilinear
@@ -85,19 +75,25 @@ pub(super) fn warp(
     let shape = patch.shape;
     let [nx, ny, _] = shape;
     let old = patch.replace_by_blank();
-    // Row by row: the places of a whole volume would take 80 bytes a voxel.
+    let steps = Steps::of(shape);
+    // Row by row: the places of a whole volume would take 48 bytes a voxel.
     let mut places = Vec::with_capacity(nx);
     let mut at = [(); 3].map(|()| vec![0.0; region.end[0] - region.first[0]]);
     for (y, z) in region.rows() {
         let start = nx * (y + ny * z);
         let voxels = start + region.first[0]..start + region.end[0];
         source(y, z, &mut at);
+        at.iter_mut().flatten().for_each(|at| *at = rounded(*at));
         places.clear();
-        let [x, y, z] = &at;
-        places.extend(x.iter().zip(y).zip(z).map(|((x, y), z)| Place::new([*x, *y, *z], shape)));
+        places.extend((0..at[0].len()).map(|i| {
+            let at = [at[0][i], at[1][i], at[2][i]];
+            // What is no number is outside.
+            let inside = (0..3).all(|axis| (0.0..=(shape[axis] - 1) as f64).contains(&at[axis]));
+            inside.then(|| Place::new(at, shape, &steps))
+        }));
         let blend = |new: &mut [f32], old: &[f32], outside: f32| {
             for (value, place) in new[voxels.clone()].iter_mut().zip(&places) {
-                *value = place.as_ref().map_or(outside, |place| place.interpolate(old));
+                *value = place.as_ref().map_or(outside, |place| place.interpolate(old, &steps));
             }
         };
         for (new, old) in patch.channels.iter_mut().zip(&old.channels) {
@@ -106,7 +102,7 @@ pub(super) fn warp(
         match (&mut patch.target, &old.target) {
             (Target::Labels(new), Target::Labels(old)) => {
                 for (label, place) in new[voxels].iter_mut().zip(&places) {
-                    *label = place.as_ref().map_or(0, |place| old[place.nearest]);
+                    *label = place.as_ref().map_or(0, |place| old[place.nearest(&steps)]);
                 }
             }
             (Target::Soft { maps, outside }, Target::Soft { maps: old, .. }) => {
@@ -124,14 +120,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_are_rounded_away_from_zero() {
-        let near_half = 0.499_999_999_999_999_94;
-        for x in [0.0, 0.5, -0.5, 1.5, 2.5, -2.5, near_half, -near_half, 1e5 + 0.5, -1e9 - 0.25, 4e15 + 0.5] {
-            assert_eq!(rounded(x), x.round(), "{x}");
+    fn coordinates_are_rounded_to_five_decimals() {
+        for i in -4000..400_000 {
+            let x = f64::from(i) * 0.0103 + 1e-7;
+            assert_eq!(rounded(x), (x * 1e5).round() / 1e5, "{x}");
         }
-        for i in 0..100_000 {
-            let x = f64::from(i) * 191.3 - 4e5;
-            assert_eq!(rounded(x), x.round(), "{x}");
-        }
+        assert!(rounded(f64::NAN).is_nan() && rounded(f64::INFINITY).is_infinite());
+        assert_eq!(rounded(-1e-7), 0.0);
     }
 }

@@ -19,6 +19,8 @@ mod empty_class;
 mod hostile_checkpoints;
 /// That training works at all.
 mod learning;
+/// Samples drawn ahead of the training.
+mod loading;
 /// NaN, and other input that no network can learn from.
 mod not_finite;
 /// Interruption, and going on as if nothing had been.

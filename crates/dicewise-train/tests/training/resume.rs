@@ -40,8 +40,8 @@ fn always(checkpoint: &Path) -> TrainingConfig {
     }
 }
 
-/// A training interrupted after each of `stops` iterations, in a pool of so many threads each time. Every process
-/// starts with a network of its own, as after a crash.
+/// A training interrupted after each of `stops` iterations, in a pool of so many threads each time; with more than one,
+/// samples are drawn ahead by three others. Every process starts with a network of its own, as after a crash.
 fn train(checkpoint: &Path, normalisation: Normalisation, stops: &[(Option<usize>, usize)]) -> Record {
     let mut record = Record::default();
     for (part, &(stop_after, threads)) in stops.iter().enumerate() {
@@ -49,12 +49,9 @@ fn train(checkpoint: &Path, normalisation: Normalisation, stops: &[(Option<usize
         record.stop_after = stop_after;
         let outcome = pool.install(|| {
             let seed = if part == 0 { 1 } else { 100 };
-            let mut trainer = Trainer::resume(
-                everything(checkpoint, normalisation),
-                network(normalisation, seed),
-                tracking(),
-            )
-            .unwrap();
+            let loaders = if threads > 1 { 3 } else { 0 };
+            let config = TrainingConfig { loaders, ..everything(checkpoint, normalisation) };
+            let mut trainer = Trainer::resume(config, network(normalisation, seed), tracking()).unwrap();
             assert_eq!(trainer.iteration(), record.steps.len());
             record.run(&mut trainer, &balls(5), &balls(3)).unwrap()
         });

@@ -78,6 +78,7 @@ pub(crate) fn config(iterations: usize) -> TrainingConfig {
         loss: dice(Partition::ImageWise, 1e-7),
         cross_entropy: 0.0,
         warm_up: None,
+        loaders: 0,
         batches: Batches::Shuffled,
         validate_every: 0,
         evaluate_every: 0,
