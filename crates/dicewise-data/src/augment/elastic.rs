@@ -173,16 +173,31 @@ impl Stretch {
     }
 }
 
+/// Noise between its zeros, blurred along each axis.
 fn blurred(noise: &[f32]) -> Vec<f32> {
     assert_eq!(noise.len(), POINTS.pow(3), "30³ values of noise");
-    let mut points = vec![0.0; SIDE.pow(3)];
-    for (row, values) in noise.chunks(POINTS).enumerate() {
-        let (y, z) = (row % POINTS, row / POINTS);
-        let start = PADDING + SIDE * (y + PADDING + SIDE * (z + PADDING));
-        points[start..start + POINTS].copy_from_slice(values);
+    let gauss = |distance: usize| (-0.5 * (distance as f64 / SMOOTHNESS).powi(2)).exp();
+    // Cut off at 4σ, as scipy does.
+    let reach = (4.0 * SMOOTHNESS + 0.5) as usize;
+    let sum: f64 = gauss(0) + 2.0 * (1..=reach).map(gauss).sum::<f64>();
+    let weight = |distance| if distance <= reach { (gauss(distance) / sum) as f32 } else { 0.0 };
+    // Of each value in each point.
+    let weights: [[f32; SIDE]; POINTS] =
+        std::array::from_fn(|j| std::array::from_fn(|i| weight(i.abs_diff(j + PADDING))));
+    // From [z, y, x] to [y, x, Z], to [x, Z, Y], to [Z, Y, X].
+    let mut values = noise.to_vec();
+    for _ in 0..3 {
+        let lines = values.len() / POINTS;
+        let line = |i| {
+            let mut points = [0.0; SIDE];
+            for (value, weights) in values[i..].iter().step_by(lines).zip(&weights) {
+                points.iter_mut().zip(weights).for_each(|(point, weight)| *point += weight * value);
+            }
+            points
+        };
+        values = (0..lines).flat_map(line).collect();
     }
-    (0..3).for_each(|axis| crate::preprocess::blur(&mut points, [SIDE; 3], axis, SMOOTHNESS));
-    points
+    values
 }
 
 /// The variance over all voxels of what is interpolated between points, without the voxels:

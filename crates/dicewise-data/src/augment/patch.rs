@@ -99,37 +99,37 @@ impl Patch {
         std::mem::replace(self, blank)
     }
 
-    /// Rearranges the voxels of every volume: voxel i of the result is the one that `source` names, or what
-    /// lies outside.
-    pub(super) fn gather(&mut self, shape: [usize; 3], source: impl Fn([usize; 3]) -> Option<usize>) {
-        let [nx, ny, nz] = shape;
+    /// Rearranges the voxels of every volume: voxel [x, y, z] of the result is the one that `source` names.
+    pub(super) fn gather(&mut self, source: impl Fn([usize; 3]) -> usize) {
+        let [nx, ny, nz] = self.shape;
         let mut from = Vec::with_capacity(nx * ny * nz);
         for z in 0..nz {
             for y in 0..ny {
                 from.extend((0..nx).map(|x| source([x, y, z])));
             }
         }
-        fn pick<T: Copy>(values: &mut Vec<T>, from: &[Option<usize>], outside: T) {
-            *values = from.iter().map(|i| i.map_or(outside, |i| values[i])).collect();
+        fn pick<T: Copy>(values: &mut Vec<T>, from: &[usize]) {
+            *values = from.iter().map(|i| values[*i]).collect();
         }
-        self.channels.iter_mut().for_each(|channel| pick(channel, &from, 0.0));
+        self.channels.iter_mut().for_each(|channel| pick(channel, &from));
         match &mut self.target {
-            Target::Labels(labels) => pick(labels, &from, 0),
-            Target::Soft { maps, outside } => {
-                maps.iter_mut().zip(outside).for_each(|(map, outside)| pick(map, &from, *outside));
-            }
+            Target::Labels(labels) => pick(labels, &from),
+            Target::Soft { maps, .. } => maps.iter_mut().for_each(|map| pick(map, &from)),
         }
-        self.shape = shape;
     }
 
     /// Cuts a window out of every volume; channels are 0 where it reaches beyond.
     pub fn cut(&mut self, window: Window) {
-        let [nx, ny, nz] = self.shape;
-        let start = window.start;
-        self.gather(window.shape, |index| {
-            let [x, y, z] = std::array::from_fn(|axis| (index[axis] as isize + start[axis]) as usize);
-            // A negative index has wrapped to a huge one.
-            (x < nx && y < ny && z < nz).then(|| x + nx * (y + ny * z))
-        });
+        let shape = self.shape;
+        self.channels.iter_mut().for_each(|channel| *channel = window.cut_values(channel, shape, 0.0));
+        match &mut self.target {
+            Target::Labels(labels) => *labels = window.cut_values(labels, shape, 0),
+            Target::Soft { maps, outside } => {
+                for (map, outside) in maps.iter_mut().zip(outside) {
+                    *map = window.cut_values(map, shape, *outside);
+                }
+            }
+        }
+        self.shape = window.shape;
     }
 }

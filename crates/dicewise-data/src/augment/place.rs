@@ -22,9 +22,9 @@ impl Flip {
     pub fn apply(&self, patch: &mut Patch) {
         let shape = patch.shape;
         let Some(axis) = self.axis else { return };
-        patch.gather(shape, |mut index| {
+        patch.gather(|mut index| {
             index[axis] = shape[axis] - 1 - index[axis];
-            Some(index[0] + shape[0] * (index[1] + shape[1] * index[2]))
+            index[0] + shape[0] * (index[1] + shape[1] * index[2])
         });
     }
 }
@@ -46,11 +46,11 @@ impl Shift {
     /// edge that only shifted patches have.
     pub fn apply(&self, patch: &mut Patch) {
         let shape = patch.shape;
-        patch.gather(shape, |index| {
+        patch.gather(|index| {
             let [x, y, z] = std::array::from_fn(|axis| {
                 (index[axis] as isize - self.voxels[axis]).clamp(0, shape[axis] as isize - 1) as usize
             });
-            Some(x + shape[0] * (y + shape[1] * z))
+            x + shape[0] * (y + shape[1] * z)
         });
     }
 }

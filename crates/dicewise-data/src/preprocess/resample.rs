@@ -93,7 +93,7 @@ pub fn anti_alias(image: &mut Image, factor: [f64; 3]) {
 }
 
 /// Convolves with a Gaussian along one axis.
-pub(crate) fn blur(data: &mut [f32], shape: [usize; 3], axis: usize, sigma: f64) {
+fn blur(data: &mut [f32], shape: [usize; 3], axis: usize, sigma: f64) {
     let radius = (4.0 * sigma + 0.5) as usize;
     let mut kernel: Vec<f64> =
         (0..=2 * radius).map(|i| (-0.5 * ((i as f64 - radius as f64) / sigma).powi(2)).exp()).collect();

@@ -36,11 +36,16 @@ impl Window {
 
     /// Cuts the window out of a volume; `fill` where it reaches beyond.
     pub fn cut<T: Copy>(&self, volume: &Volume<T>, fill: T) -> Volume<T> {
-        let mut data = vec![fill; self.shape.iter().product()];
-        self.rows(volume.grid.shape, |inside, outside, length| {
-            data[inside..inside + length].copy_from_slice(&volume.data[outside..outside + length]);
+        Volume::new(self.grid(&volume.grid), self.cut_values(&volume.data, volume.grid.shape, fill))
+    }
+
+    /// As [`cut`](Self::cut), of values on a grid of a shape.
+    pub(crate) fn cut_values<T: Copy>(&self, values: &[T], shape: [usize; 3], fill: T) -> Vec<T> {
+        let mut cut = vec![fill; self.shape.iter().product()];
+        self.rows(shape, |inside, outside, length| {
+            cut[inside..inside + length].copy_from_slice(&values[outside..outside + length]);
         });
-        Volume::new(self.grid(&volume.grid), data)
+        cut
     }
 
     /// Puts what was cut back on the grid it came from; `fill` where the window did not reach. Undoes
