@@ -12,7 +12,7 @@ import torch
 
 from dicewise import _core
 from dicewise._settings import Settings, of_key
-from dicewise.torch import twopass
+from dicewise.torch import buffers, twopass
 
 _library = torch.library.Library("dicewise", "DEF")
 _library.define("sums(Tensor prediction, Tensor target, Tensor? mask, Tensor? presence, str settings) -> Tensor")
@@ -60,7 +60,7 @@ def _gradient_fused(prediction, target, mask, sums, presence, epsilon, scale, fi
     core, fixed = core_of(settings, prediction.shape[1])
     prediction, target = prediction.contiguous(), target.contiguous()
     mask = None if mask is None else mask.contiguous()
-    gradient = torch.empty_like(prediction, memory_format=torch.contiguous_format)
+    gradient = buffers.empty_like(prediction)
     core.gradient(
         dimensions(prediction), memory(prediction), memory(target), _optional(mask), fixed.ignore_index,
         sums.shape[1], memory(sums), _optional(presence), _optional(epsilon), first, float(scale), memory(gradient),
