@@ -1,8 +1,8 @@
 """Memory for gradients that is used again.
 
 PyTorch gives the memory of a large CPU tensor back to the system when the tensor is dropped, and the next gradient then
-waits for fresh pages: longer than the kernel that fills it. Memory that a gradient had is kept here until the next one of
-the same size, as PyTorch does itself on graphics cards.
+waits for fresh pages: longer than the kernel that fills it. Memory that a gradient had is kept here until the next one
+of the same size, as PyTorch does itself on graphics cards.
 """
 
 from __future__ import annotations
