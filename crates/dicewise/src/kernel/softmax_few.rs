@@ -3,6 +3,7 @@
 use super::{
     InstructionSet, Kernel, MapSums,
     lanes::{LANES, Lanes},
+    softmax_rows::{OUT_OF_RANGE, exp, split},
 };
 use crate::element::sealed::Lane;
 
@@ -21,14 +22,14 @@ macro_rules! with_constant {
 
 macro_rules! few {
     ($classes:expr, $c:ident => $call:expr) => {
-        with_constant!($classes, $c => $call, 1 2 3 4 5 6)
+        with_constant!($classes, $c => $call, 2 3 4 5 6)
     };
 }
 
 /// Whether there are kernels for so many classes. More of them do not fit into registers and are quicker in
 /// [rows](super::softmax_rows), and every kernel makes the crate slower to compile.
 pub(super) fn is_few(classes: usize) -> bool {
-    (1..=6).contains(&classes)
+    (2..=6).contains(&classes)
 }
 
 /// Adds rows of logits to the sums, one for each of the few classes; false, with nothing added, if one of them may not
@@ -71,10 +72,35 @@ pub(super) fn differentiate<'a>(
     })
 }
 
-/// Tiles whose Σ e^(x − max) are multiplied before one logarithm: sixteen factors of at most 16 do not overflow.
-const FACTORS: usize = 16;
+/// Tiles whose logarithms are taken at once, as that of a product of factors in [√½, √2].
+const FACTORS: usize = 64;
 
-/// Adds C rows of logits to the sums; false if one of them may not be finite.
+/// eˣ of a tile of each class, and their sum.
+#[inline(always)]
+fn exponentiate<const FMA: bool, const C: usize>(
+    rows: &[&[[f32; LANES]]; C],
+    tile: usize,
+    seen: &mut [u32; LANES],
+) -> ([[f32; LANES]; C], [f32; LANES]) {
+    let mut powers = [[0.0; LANES]; C];
+    let mut sum = [0.0; LANES];
+    for c in 0..C {
+        for lane in 0..LANES {
+            let (power, bits) = exp::<FMA>(rows[c][tile][lane]);
+            powers[c][lane] = power;
+            seen[lane] |= bits;
+            sum[lane] += power;
+        }
+    }
+    (powers, sum)
+}
+
+/// Whether all logits were in range.
+fn all_in_range(seen: [u32; LANES]) -> bool {
+    seen.into_iter().fold(0, |seen, bits| seen | bits) < OUT_OF_RANGE
+}
+
+/// Adds C rows of logits to the sums; false if one of them is out of range.
 struct MeasureFew<'a, const C: usize> {
     rows: [&'a [[f32; LANES]]; C],
     codes: &'a [[i32; LANES]],
@@ -87,55 +113,55 @@ impl<const C: usize> Kernel for MeasureFew<'_, C> {
 
     #[inline(always)]
     fn run<const FMA: bool>(self) -> bool {
-        let zero = Lanes::splat(0.0);
-        let [mut predictions, mut overlaps] = [[zero; C]; 2];
-        let [mut below, mut of_labels, mut logarithms] = [zero; 3];
+        let [mut predictions, mut overlaps] = [[[0.0_f32; LANES]; C]; 2];
+        let mut seen = [0; LANES];
+        let mut logarithms = Logarithms::new();
         let rows: [_; C] = std::array::from_fn(|c| &self.rows[c][..self.codes.len()]);
-        for start in (0..self.codes.len()).step_by(FACTORS) {
-            // Σ ln s = ln Π s.
-            let mut product = Lanes::splat(1.0);
-            let end = (start + FACTORS).min(self.codes.len());
-            for (tile, codes) in (start..end).zip(&self.codes[start..end]) {
-                let mut x: [_; C] = std::array::from_fn(|c| Lanes(rows[c][tile]));
-                let mut max = x[0];
-                for x in &x[1..] {
-                    max = max.max(*x);
-                }
-                let [mut sum, mut of_label] = [zero; 2];
-                for (c, x) in x.iter_mut().enumerate() {
-                    let difference = x.minus(max);
-                    // NaN or −∞ if a logit is not finite.
-                    below = below.plus(difference);
-                    of_label = difference.where_class(codes, c as i32, of_label);
-                    *x = difference.exp::<FMA>();
-                    sum = sum.plus(*x);
-                }
-                let inverse = sum.map(|sum| 1.0 / sum).where_counted(codes, 0.0);
-                for (c, x) in x.iter().enumerate() {
-                    let p = x.times(inverse);
-                    predictions[c] = predictions[c].plus(p);
-                    overlaps[c] = overlaps[c].plus(p.where_class(codes, c as i32, zero));
-                }
-                product = product.times(sum.where_counted(codes, 1.0));
-                of_labels = of_labels.plus(of_label);
+        for (tile, codes) in self.codes.iter().enumerate() {
+            let (powers, sum) = exponentiate::<FMA, C>(&rows, tile, &mut seen);
+            let mut inverse = [0.0; LANES];
+            for lane in 0..LANES {
+                inverse[lane] = if codes[lane] >= 0 { 1.0 / sum[lane] } else { 0.0 };
             }
-            logarithms = logarithms.plus(product.map(Lane::ln::<FMA>));
+            let mut of_label = [0.0; LANES];
+            for c in 0..C {
+                for lane in 0..LANES {
+                    predictions[c][lane] =
+                        powers[c][lane].times_plus::<FMA>(inverse[lane], predictions[c][lane]);
+                }
+                let mut labelled = [0.0; LANES];
+                for lane in 0..LANES {
+                    labelled[lane] = if codes[lane] == c as i32 { powers[c][lane] } else { 0.0 };
+                }
+                for lane in 0..LANES {
+                    overlaps[c][lane] = labelled[lane].times_plus::<FMA>(inverse[lane], overlaps[c][lane]);
+                }
+                for lane in 0..LANES {
+                    of_label[lane] += labelled[lane];
+                }
+            }
+            if self.cross_entropy {
+                for lane in 0..LANES {
+                    of_label[lane] *= inverse[lane];
+                }
+                logarithms.add::<FMA>(tile, &of_label, codes);
+            }
         }
-        if !below.is_finite() {
+        if !all_in_range(seen) {
             return false;
         }
         for c in 0..C {
-            self.sums[c].prediction += predictions[c].sum();
-            self.sums[c].overlap += overlaps[c].sum();
+            self.sums[c].prediction += Lanes(predictions[c]).sum();
+            self.sums[c].overlap += Lanes(overlaps[c]).sum();
         }
         if self.cross_entropy {
-            self.sums[0].cross_entropy += logarithms.sum() - of_labels.sum();
+            self.sums[0].cross_entropy -= logarithms.sum::<FMA>();
         }
         true
     }
 }
 
-/// Writes the derivative of C rows of logits; false if one of them may not be finite.
+/// Writes the derivative of C rows of logits; false if one of them is out of range.
 struct DifferentiateFew<'a, const C: usize> {
     rows: [&'a [[f32; LANES]]; C],
     codes: &'a [[i32; LANES]],
@@ -152,36 +178,65 @@ impl<const C: usize> Kernel for DifferentiateFew<'_, C> {
 
     #[inline(always)]
     fn run<const FMA: bool>(self) -> bool {
-        let (zero, weight) = (Lanes::splat(0.0), Lanes::splat(self.weight));
         let (outside, inside) = (&self.outside[..C], &self.inside[..C]);
         let rows: [_; C] = std::array::from_fn(|c| &self.rows[c][..self.codes.len()]);
         let out = self.out.map(|out| &mut out[..self.codes.len()]);
-        let mut below = zero;
+        let mut seen = [0; LANES];
         for (tile, codes) in self.codes.iter().enumerate() {
-            let derivative =
+            let (powers, sum) = exponentiate::<FMA, C>(&rows, tile, &mut seen);
+            let slope =
                 |c: usize| Lanes::splat(inside[c]).where_class(codes, c as i32, Lanes::splat(outside[c]));
-            let mut x: [_; C] = std::array::from_fn(|c| Lanes(rows[c][tile]));
-            let mut max = x[0];
-            for x in &x[1..] {
-                max = max.max(*x);
+            let mut mean = Lanes::splat(0.0);
+            #[expect(clippy::needless_range_loop, reason = "as an iterator it takes a sixth longer")]
+            for c in 0..C {
+                mean = slope(c).times_plus::<FMA>(Lanes(powers[c]), mean);
             }
-            let [mut sum, mut mean] = [zero; 2];
-            for (c, x) in x.iter_mut().enumerate() {
-                let difference = x.minus(max);
-                below = below.plus(difference);
-                *x = difference.exp::<FMA>();
-                sum = sum.plus(*x);
-                mean = derivative(c).times_plus::<FMA>(*x, mean);
-            }
-            let inverse = sum.map(|sum| 1.0 / sum).where_counted(codes, 0.0);
-            let weight = weight.where_counted(codes, 0.0);
-            // p (∂L/∂p − Σ p ∂L/∂p) + w (p − y); w is added last, so that the difference of near equals stays exact.
-            let mean = mean.times(inverse);
-            for (c, x) in x.iter().enumerate() {
-                let value = x.times(inverse).times(derivative(c).minus(mean).plus(weight));
-                out[c][tile] = value.minus(weight.where_class(codes, c as i32, zero)).0;
+            let inverse = Lanes(sum).map(|sum| 1.0 / sum).where_counted(codes, 0.0);
+            let weight = Lanes::splat(self.weight);
+            let offset = weight.minus(mean.times(inverse)).times(inverse);
+            // p (∂L/∂p − Σ p ∂L/∂p + w) − w y; w y is last, so that the difference of near equals stays exact.
+            let minus = Lanes::splat(-self.weight);
+            for c in 0..C {
+                let factor = slope(c).times_plus::<FMA>(inverse, offset);
+                let last = minus.where_class(codes, c as i32, Lanes::splat(0.0));
+                out[c][tile] = Lanes(powers[c]).times_plus::<FMA>(factor, last).0;
             }
         }
-        below.is_finite()
+        all_in_range(seen)
+    }
+}
+
+/// Σ ln p over voxels.
+struct Logarithms {
+    /// p = 2ⁿ m, with m in [√½, √2) so that ln p does not cancel where p is near 1.
+    exponents: [i32; LANES],
+    product: [f32; LANES],
+    sum: Lanes<f32>,
+}
+
+impl Logarithms {
+    fn new() -> Self {
+        Self { exponents: [0; LANES], product: [1.0; LANES], sum: Lanes::splat(0.0) }
+    }
+
+    /// Adds the voxels of a tile that count.
+    #[inline(always)]
+    fn add<const FMA: bool>(&mut self, tile: usize, p: &[f32; LANES], codes: &[i32; LANES]) {
+        if tile % FACTORS == FACTORS - 1 {
+            self.sum = self.sum.plus(Lanes(self.product).map(Lane::ln::<FMA>));
+            self.product = [1.0; LANES];
+        }
+        for lane in 0..LANES {
+            let (exponent, mantissa) = split(p[lane], codes[lane] >= 0);
+            self.exponents[lane] += exponent;
+            self.product[lane] *= mantissa;
+        }
+    }
+
+    #[inline(always)]
+    fn sum<const FMA: bool>(&self) -> f64 {
+        let exponents: i32 = self.exponents.iter().sum();
+        let sum = self.sum.plus(Lanes(self.product).map(Lane::ln::<FMA>)).sum();
+        f64::from(exponents) * std::f64::consts::LN_2 + sum
     }
 }

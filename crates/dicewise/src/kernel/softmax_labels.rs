@@ -21,7 +21,7 @@ const LARGE: usize = 1 << 22;
 /// Voxels of a block: long runs of each map for the prefetcher, yet few enough for a second-level cache.
 fn block_length(classes: usize) -> usize {
     match classes {
-        _ if is_few(classes) => 4096,
+        _ if is_few(classes) => 2048,
         0..=16 => 2048,
         17..=64 => 1024,
         _ => 512,
@@ -77,7 +77,8 @@ pub(super) fn measure<T: Element>(
         let (copy, rows) = (room(copy, classes * length), room(rows, (classes + ROWS) * length));
         let map = |c: usize| &input[shape.map(b, c, &voxels)];
         let direct = !left_out && singles(map(0)).is_some();
-        let single = direct || load_singles(set, map, list, left_out, copy);
+        // The softmax of one class is 1, to the last bit.
+        let single = classes > 1 && (direct || load_singles(set, map, list, left_out, copy));
         let done = single && {
             let map =
                 |c: usize| if direct { singles(map(c)).unwrap_or_default() } else { row(copy, c, length) };
@@ -157,7 +158,7 @@ pub(super) fn differentiate<T: Element>(
         let result = room(result, if is_few(classes) { classes * length } else { length });
         let map = |c: usize| pass.input(c, &voxels);
         let direct = !left_out && singles(map(0)).is_some();
-        let single = direct || load_singles(set, map, list, left_out, copy);
+        let single = classes > 1 && (direct || load_singles(set, map, list, left_out, copy));
         let how = match (T::Lane::as_f32(&outside), T::Lane::as_f32(&inside)) {
             (Some(outside), Some(inside)) if single => {
                 let map = |c: usize| {

@@ -26,11 +26,11 @@ const ROUNDER: f32 = 12_582_976.0;
 /// The bits of 1.5 · 2²³, to which an integer in 0..128 adds itself.
 const ZERO: u32 = 0x4b40_0000;
 /// What no number of several that are OR-ed reaches while all are in 0..128.
-const OUT_OF_RANGE: u32 = 128;
+pub(super) const OUT_OF_RANGE: u32 = 128;
 
-/// eˣ as [`Lane::exp`], and a number below 128 if x is in range.
+/// eˣ as [`Lane::exp`], and a number below [`OUT_OF_RANGE`] if x is in range.
 #[inline(always)]
-fn exp<const FMA: bool>(x: f32) -> (f32, u32) {
+pub(super) fn exp<const FMA: bool>(x: f32) -> (f32, u32) {
     const UNIT: f32 = 1.0 / TWO_64;
     let shifted = x.times_plus::<FMA>(std::f32::consts::LOG2_E, ROUNDER);
     let n = shifted - ROUNDER;
@@ -44,9 +44,9 @@ fn exp<const FMA: bool>(x: f32) -> (f32, u32) {
     let q = q.times_plus::<FMA>(r, 1.666_711_5e-1 * UNIT);
     let q = q.times_plus::<FMA>(r, 4.999_923e-1 * UNIT);
     let q = q.times_plus::<FMA>(r, UNIT).times_plus::<FMA>(r, UNIT);
-    let power = shifted.to_bits() ^ ZERO;
     // 2⁶⁴⁺ⁿ by adding to the exponent.
-    (f32::from_bits(q.to_bits().wrapping_add(power << 23)), power)
+    let bits = shifted.to_bits();
+    (f32::from_bits(q.to_bits().wrapping_add(bits << 23)), bits ^ ZERO)
 }
 
 /// The next rows of the iterator.
@@ -155,8 +155,15 @@ impl<'a, M: Fn(usize) -> &'a [f32]> Kernel for Measure<'_, M> {
             *sum = if code >= 0 { inverse } else { 0.0 };
         }
         label.fill(0.0);
-        for ((c, exps), sums) in exps.chunks_exact(length).enumerate().zip(&mut *sums) {
-            add_up(exps, sum, codes, c as i32, label, sums);
+        let row = |c: usize| &exps[c * length..(c + 1) * length];
+        let mut c = 0;
+        while c + SIDE_BY_SIDE <= classes {
+            let exps: [_; SIDE_BY_SIDE] = std::array::from_fn(|k| row(c + k));
+            add_up(exps, sum, codes, c, label, sums);
+            c += SIDE_BY_SIDE;
+        }
+        for c in c..classes {
+            add_up([row(c)], sum, codes, c, label, sums);
         }
         if cross_entropy {
             sums[0].cross_entropy += sum_of_logarithms::<FMA>(label, codes);
@@ -165,57 +172,77 @@ impl<'a, M: Fn(usize) -> &'a [f32]> Kernel for Measure<'_, M> {
     }
 }
 
-/// Adds Σ p and Σ y p of a class, and p to the row of the labels' p where it is the label.
+/// Adds Σ p and Σ y p of N classes from `first` on, and p to the row of the labels' p where it is the label.
 #[inline(always)]
-fn add_up(
-    exps: &[f32],
+fn add_up<const N: usize>(
+    exps: [&[f32]; N],
     inverse: &[f32],
     codes: &[i32],
-    class: i32,
+    first: usize,
     of_labels: &mut [f32],
-    sums: &mut MapSums,
+    sums: &mut [MapSums],
 ) {
     // Spelled out operation after operation, or the compiler takes the tile apart into smaller vectors.
-    let [mut prediction, mut overlap] = [[0.0_f32; LANES]; 2];
-    let tiles = exps.as_chunks::<LANES>().0.iter().zip(inverse.as_chunks::<LANES>().0);
+    let [mut predictions, mut overlaps] = [[[0.0_f32; LANES]; N]; 2];
+    let inverse = inverse.as_chunks::<LANES>().0;
+    let exps = exps.map(|exps| &exps.as_chunks::<LANES>().0[..inverse.len()]);
     let labels = codes.as_chunks::<LANES>().0.iter().zip(of_labels.as_chunks_mut::<LANES>().0);
-    for ((power, inverse), (codes, of_labels)) in tiles.zip(labels) {
-        let mut p = [0.0_f32; LANES];
-        for lane in 0..LANES {
-            p[lane] = power[lane] * inverse[lane];
+    for (tile, (inverse, (codes, of_labels))) in inverse.iter().zip(labels).enumerate() {
+        let mut p = [[0.0_f32; LANES]; N];
+        for k in 0..N {
+            for lane in 0..LANES {
+                p[k][lane] = exps[k][tile][lane] * inverse[lane];
+            }
         }
-        for lane in 0..LANES {
-            prediction[lane] += p[lane];
+        for (predictions, p) in predictions.iter_mut().zip(&p) {
+            for lane in 0..LANES {
+                predictions[lane] += p[lane];
+            }
         }
-        for lane in 0..LANES {
-            p[lane] = if codes[lane] == class { p[lane] } else { 0.0 };
+        for (k, p) in p.iter_mut().enumerate() {
+            let class = (first + k) as i32;
+            for lane in 0..LANES {
+                p[lane] = if codes[lane] == class { p[lane] } else { 0.0 };
+            }
         }
-        for lane in 0..LANES {
-            overlap[lane] += p[lane];
+        for (overlaps, p) in overlaps.iter_mut().zip(&p) {
+            for lane in 0..LANES {
+                overlaps[lane] += p[lane];
+            }
         }
         let mut of_label = *of_labels;
-        for lane in 0..LANES {
-            of_label[lane] += p[lane];
+        for p in &p {
+            for lane in 0..LANES {
+                of_label[lane] += p[lane];
+            }
         }
         *of_labels = of_label;
     }
-    sums.prediction += Lanes(prediction).sum();
-    sums.overlap += Lanes(overlap).sum();
+    for ((sums, prediction), overlap) in sums[first..].iter_mut().zip(predictions).zip(overlaps) {
+        sums.prediction += Lanes(prediction).sum();
+        sums.overlap += Lanes(overlap).sum();
+    }
+}
+
+/// p = 2ⁿ m as n and m, with m in [√½, √2) so that ln p does not cancel where p is near 1; 1 where p does not count.
+#[inline(always)]
+pub(super) fn split(p: f32, counts: bool) -> (i32, f32) {
+    /// The bits of √½.
+    const ROOT: u32 = 0x3f35_04f3;
+    // The factor lifts the smallest p to where numbers are normal.
+    let lifted = p * TWO_64;
+    let bits = (if counts { lifted } else { TWO_64 }).to_bits().wrapping_sub(ROOT);
+    ((bits as i32 >> 23) - 64, f32::from_bits((bits & 0x007f_ffff) + ROOT))
 }
 
 /// −Σ ln p over the voxels that count; overwrites p.
 #[inline(always)]
 fn sum_of_logarithms<const FMA: bool>(p: &mut [f32], codes: &[i32]) -> f64 {
-    /// The bits of √½.
-    const ROOT: u32 = 0x3f35_04f3;
-    // p = 2ⁿ m, with m in [√½, √2) so that ln p does not cancel where p is near 1.
     let mut exponents = 0;
     for (p, &code) in p.iter_mut().zip(codes) {
-        // The factor lifts the smallest p to where numbers are normal.
-        let lifted = *p * TWO_64;
-        let bits = (if code >= 0 { lifted } else { TWO_64 }).to_bits().wrapping_sub(ROOT);
-        exponents += (bits as i32 >> 23) - 64;
-        *p = f32::from_bits((bits & 0x007f_ffff) + ROOT);
+        let (exponent, mantissa) = split(*p, code >= 0);
+        exponents += exponent;
+        *p = mantissa;
     }
     let mut logarithms = Lanes::splat(0.0_f32);
     for m in p.as_chunks::<LANES>().0.chunks(FACTORS) {

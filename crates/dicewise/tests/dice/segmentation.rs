@@ -109,9 +109,10 @@ where
         loss.write_gradient(&terms, &input, &target, scale, &mut gradient).unwrap();
         let found: Vec<f64> = gradient.iter().map(|g| g.to_f64() / scale).collect();
         let error: Vec<f64> = found.iter().zip(&expected).map(|(found, expected)| found - expected).collect();
-        // The second term: what rounding leaves of p (g − Σ p g) and of p − y where they cancel.
+        // The second term: what rounding leaves of p (g − Σ p g) and of w (p − y) where they cancel, three roundings of f32 for
+        // a weight w of 2.
         prop_assert!(
-            norm(&error) <= tolerance * (norm(&expected) + 0.05),
+            norm(&error) <= tolerance * (norm(&expected) + 0.12),
             "{set}: gradient is off by {} of {}",
             norm(&error),
             norm(&expected)
