@@ -9,18 +9,24 @@ const DRIVERS: [&str; 2] = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"];
 /// The loader of drivers, and Mesa's lavapipe, which computes on the CPU.
 const PACKAGES: [&str; 2] = ["libvulkan1", "mesa-vulkan-drivers"];
 
-/// Tests the kernels against the oracle. Where there is no Vulkan and no leave to
+/// Tests kernels, loss and a small training against the oracle and the CPU. Where there is no Vulkan and no leave to
 /// install it, says so and is content: a machine without can still run the other tasks.
 pub(crate) fn test() -> bool {
     if !vulkan() {
         eprintln!("SKIPPED: no Vulkan driver ({}), so no kernel is run", PACKAGES.join(", "));
         return true;
     }
-    // CubeCL is large, and what is tested runs on the device: not optimised, it builds in a fraction of the time.
-    let quickly = ["test", "--release", "--config", "profile.release.opt-level=0", "--locked"];
-    run(&mut cargo_command(
-        &[&quickly[..], &["-p", "dicewise-gpu", "--features", "wgpu", "--test", "kernels"]].concat(),
-    ))
+    tests(&["--test", "kernels"]) && tests(&["--test", "loss", "--test", "commands", "--", "graphics"])
+}
+
+/// All with the same packages and features, so that Burn is built once.
+fn tests(which: &[&str]) -> bool {
+    let packages = ["-p", "dicewise-gpu", "-p", "dicewise-burn", "-p", "dicewise-cli"];
+    // CubeCL, and Burn for graphics processors, are large, and what is tested runs on the device: not optimised, they
+    // build in a fraction of the time. Macros and build scripts are those of the other tasks.
+    let quickly = ["test", "--release", "--config", "profile.release.opt-level=0"];
+    let build = [&quickly[..], &["--locked", "--features", "dicewise-cli/wgpu"]].concat();
+    run(&mut cargo_command(&[&build[..], &packages, which].concat()))
 }
 
 fn vulkan() -> bool {

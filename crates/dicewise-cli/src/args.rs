@@ -387,7 +387,7 @@ pub(crate) struct Devices {}
 /// Where networks run.
 #[derive(Debug, Flags)]
 pub(crate) struct Device {
-    /// What to compute on: cpu, or gpu:0, cuda:0 and the like once the program is built for it (see `dicewise devices`).
+    /// What to compute on: cpu, or gpu:0, cuda:0 and the like where the program was built for it (see `dicewise devices`).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceName,
 }
