@@ -22,11 +22,14 @@ fn per_channel(values: Tensor<1>) -> Tensor<5> {
     values.reshape([1, length, 1, 1, 1])
 }
 
-/// Mean and biased variance over `axes`, which stay as axes of length one.
-fn moments(x: &Tensor<5>, axes: &[usize]) -> (Tensor<5>, Tensor<5>) {
+/// The mean over `axes`, which stay as axes of length one, and x less that.
+fn centred(x: Tensor<5>, axes: &[usize]) -> (Tensor<5>, Tensor<5>) {
     let mean = x.clone().mean_dims(axes);
-    let centred = x.clone() - mean.clone();
-    (mean, (centred.clone() * centred).mean_dims(axes))
+    (mean.clone(), x - mean)
+}
+
+fn mean_square(x: &Tensor<5>, axes: &[usize]) -> Tensor<5> {
+    (x.clone() * x.clone()).mean_dims(axes)
 }
 
 pub(crate) fn norm_act(
@@ -37,13 +40,18 @@ pub(crate) fn norm_act(
     norm: Norm,
     epsilon: f64,
 ) -> Tensor<5> {
-    let (mean, variance) = match norm {
-        Norm::Instance => moments(&x, &[2, 3, 4]),
-        Norm::Batch | Norm::Measured { .. } => moments(&x, &[0, 2, 3, 4]),
-        Norm::Fixed { mean, variance } => (per_channel(mean.detach()), per_channel(variance.detach())),
+    let measured = |axes: &[usize]| {
+        let (_, centred) = centred(x.clone(), axes);
+        (mean_square(&centred, axes), centred)
     };
-    let normalised = (x - mean) / (variance + epsilon).sqrt();
-    let v = normalised * per_channel(gamma) + per_channel(beta);
+    let (variance, centred) = match norm {
+        Norm::Instance => measured(&[2, 3, 4]),
+        Norm::Batch | Norm::Measured { .. } => measured(&[0, 2, 3, 4]),
+        Norm::Fixed { mean, variance } => (per_channel(variance.detach()), x - per_channel(mean.detach())),
+    };
+    // One factor a channel, so that automatic differentiation keeps x less its mean, and not two more tensors of its size.
+    let factor = per_channel(gamma) / (variance + epsilon).sqrt();
+    let v = centred * factor + per_channel(beta);
     let negative = v.clone().lower_equal_elem(0.0);
     let sloped = v.clone() * per_channel(slope);
     v.mask_where(negative, sloped)
@@ -51,8 +59,9 @@ pub(crate) fn norm_act(
 
 pub(crate) fn batch_statistics(x: &Tensor<5>) -> (Tensor<1>, Tensor<1>) {
     let channels = x.dims()[1];
-    let (mean, variance) = moments(&x.clone().detach(), &[0, 2, 3, 4]);
-    (mean.reshape([channels]), variance.reshape([channels]))
+    let axes = [0, 2, 3, 4];
+    let (mean, centred) = centred(x.clone().detach(), &axes);
+    (mean.reshape([channels]), mean_square(&centred, &axes).reshape([channels]))
 }
 
 pub(crate) fn max_pool3d(x: Tensor<5>, [wz, wy, wx]: [usize; 3]) -> Tensor<5> {
