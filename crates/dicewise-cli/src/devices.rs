@@ -9,7 +9,7 @@ use burn::tensor::Device;
 
 pub(crate) use processor::model;
 
-use crate::args::DeviceName;
+use crate::args::{DeviceName, Devices};
 use crate::run_error::RunError;
 use crate::stdout;
 use crate::table::Table;
@@ -37,6 +37,29 @@ pub(crate) fn device(name: DeviceName) -> Result<Device, RunError> {
         DeviceName::Gpu(_) => Err(RunError::NotBuiltFor { device: name, built: BUILT_FOR, feature: "wgpu" }),
         #[cfg(not(feature = "cuda"))]
         DeviceName::Cuda(_) => Err(RunError::NotBuiltFor { device: name, built: BUILT_FOR, feature: "cuda" }),
+    }
+}
+
+/// The devices of a grid, one for each of `jobs` trainings at the same time, in turn.
+///
+/// # Errors
+/// If there are more devices than trainings at the same time, and as [`device`].
+pub(crate) fn of_jobs(names: &[DeviceName], jobs: usize) -> Result<Vec<Device>, RunError> {
+    if names.len() > jobs {
+        return Err(RunError::MoreDevicesThanJobs { devices: names.len(), jobs });
+    }
+    let devices = names.iter().map(|&name| device(name)).collect::<Result<Vec<_>, _>>()?;
+    Ok(devices.iter().cycle().take(jobs).cloned().collect())
+}
+
+/// The device of a single training.
+///
+/// # Errors
+/// If there are several.
+pub(crate) fn only(devices: &Devices) -> Result<DeviceName, RunError> {
+    match devices.names.as_slice() {
+        [name] => Ok(*name),
+        names => Err(RunError::MoreDevicesThanJobs { devices: names.len(), jobs: 1 }),
     }
 }
 

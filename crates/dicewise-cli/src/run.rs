@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
+use burn::tensor::Device;
 use dicewise_experiment::{CellConfig, Duration, Experiment, Grid, Overrides, Setting, Smoothing};
 use dicewise_report::{
     CaseScore, ReportOptions, Table1, Table1Options, TerminalStyle, roc_table, write_atomically, write_cases,
@@ -47,7 +48,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
         return Ok(ExitCode::SUCCESS);
     }
     let text = fs::read_to_string(&args.experiment).map_err(RunError::io(&args.experiment))?;
-    let device = devices::device(args.device.device)?;
+    let devices = devices::of_jobs(&args.devices.names, args.jobs)?;
     let _lock = output_folder(&out, args.resume)?;
     let configs: Vec<CellConfig> =
         experiment.cells().iter().map(|cell| experiment.cell_config(cell)).collect();
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     let scores = Mutex::new(Vec::new());
     let failures = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
-    let work = || {
+    let work = |device: &Device| {
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some(config) = configs.get(place) else { return };
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
                     lock: &lock,
                     cases: &cases,
                     split: &split,
-                    device: &device,
+                    device,
                     resume: args.resume,
                 };
                 let done = run.run(&mut working, stop);
@@ -110,10 +111,11 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     };
     let threads = (rayon::current_num_threads() / args.jobs).max(1);
     std::thread::scope(|scope| {
-        for _ in 0..args.jobs {
-            scope.spawn(|| match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-                Ok(pool) => pool.install(work),
-                Err(_) => work(),
+        let work = &work;
+        for device in &devices {
+            scope.spawn(move || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+                Ok(pool) => pool.install(|| work(device)),
+                Err(_) => work(device),
             });
         }
     });

@@ -60,7 +60,7 @@ fn train(
     if let Some(scores) = cell::finished(config, folder, lock)? {
         return Ok(Some(scores));
     }
-    let device = devices::device(args.device.device)?;
+    let device = devices::device(devices::only(&args.devices)?)?;
     let cases = cases::load(&configs[0], out)?;
     check_groups(experiment, &cases)?;
     GridFile::new(configs, Some(&cases))?.write(out)?;

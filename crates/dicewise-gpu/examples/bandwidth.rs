@@ -37,7 +37,9 @@ fn copy<N: Size>(input: &[Vector<f32, N>], output: &mut [Vector<f32, N>]) {
 fn main() -> Result<(), Box<dyn Error>> {
     let client = cubecl::Device::default().client();
     println!("{}", client.name());
-    println!("element  shape              copy GB/s  sums ms  gradient ms  step ms  step, of the copy's bandwidth");
+    println!(
+        "element  shape              copy GB/s  sums ms  gradient ms  step ms  step, of the copy's bandwidth"
+    );
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let shapes = if asked.is_empty() { SHAPES.map(str::to_owned).to_vec() } else { asked };
     for shape in &shapes {
