@@ -22,14 +22,22 @@ fn per_channel(values: Tensor<1>) -> Tensor<5> {
     values.reshape([1, length, 1, 1, 1])
 }
 
-/// The mean over `axes`, which stay as axes of length one, and x less that.
+/// The mean over `axes`, which stay as axes of length one.
+fn mean(x: Tensor<5>, axes: &[usize]) -> Tensor<5> {
+    let dims = x.dims();
+    // Over an axis of length one there is nothing to do, and Burn 0.22.1 does it wrong on graphics processors where the
+    // tensor is a view as its convolutions return them (cubek-reduce 0.3.1).
+    axes.iter().filter(|&&axis| dims[axis] > 1).fold(x, |x, &axis| x.mean_dim(axis))
+}
+
+/// The mean over `axes`, and x less that.
 fn centred(x: Tensor<5>, axes: &[usize]) -> (Tensor<5>, Tensor<5>) {
-    let mean = x.clone().mean_dims(axes);
+    let mean = mean(x.clone(), axes);
     (mean.clone(), x - mean)
 }
 
 fn mean_square(x: &Tensor<5>, axes: &[usize]) -> Tensor<5> {
-    (x.clone() * x.clone()).mean_dims(axes)
+    mean(x.clone() * x.clone(), axes)
 }
 
 pub(crate) fn norm_act(
