@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use dicewise_experiment::{CellConfig, Experiment};
 use dicewise_report::CaseScore;
 
+use crate::args::DeviceName;
 use crate::cases;
 use crate::cell::{self, CellRun};
 use crate::devices;
@@ -24,6 +25,7 @@ pub(crate) fn run(
     task: usize,
     stop: &AtomicBool,
 ) -> Result<ExitCode, RunError> {
+    let device = devices::only(&args.devices)?;
     let cells = experiment.cells();
     let configs: Vec<CellConfig> = cells.iter().map(|cell| experiment.cell_config(cell)).collect();
     let Some(config) = configs.get(task) else {
@@ -36,7 +38,7 @@ pub(crate) fn run(
     let folder = cell::folder(out, config);
     // Before the data are read, so that nobody else prepares them for the same training.
     let lock = FolderLock::take(&folder)?;
-    let done = train(args, experiment, (&configs, config), (out, &folder, &lock), stop);
+    let done = train(device, experiment, (&configs, config), (out, &folder, &lock), stop);
     cell::remember_failure(&folder, &done);
     match done? {
         Some(scores) => {
@@ -51,7 +53,7 @@ pub(crate) fn run(
 }
 
 fn train(
-    args: &args::Run,
+    device: DeviceName,
     experiment: &Experiment,
     (configs, config): (&[CellConfig], &CellConfig),
     (out, folder, lock): (&Path, &Path, &FolderLock),
@@ -60,7 +62,7 @@ fn train(
     if let Some(scores) = cell::finished(config, folder, lock)? {
         return Ok(Some(scores));
     }
-    let device = devices::device(devices::only(&args.devices)?)?;
+    let device = devices::device(device)?;
     let cases = cases::load(&configs[0], out)?;
     check_groups(experiment, &cases)?;
     GridFile::new(configs, Some(&cases))?.write(out)?;
