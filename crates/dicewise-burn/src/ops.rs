@@ -1,8 +1,6 @@
 //! The loss as one operation with its own backward.
 use std::sync::Arc;
 
-#[cfg(feature = "gpu")]
-use burn::backend::Cube;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};

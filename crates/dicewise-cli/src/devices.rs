@@ -45,11 +45,17 @@ pub(crate) fn device(name: DeviceName) -> Result<Device, RunError> {
 /// # Errors
 /// If there are more devices than trainings at the same time, and as [`device`].
 pub(crate) fn of_jobs(names: &[DeviceName], jobs: usize) -> Result<Vec<Device>, RunError> {
-    if names.len() > jobs {
-        return Err(RunError::MoreDevicesThanJobs { devices: names.len(), jobs });
-    }
+    at_most(names, jobs)?;
     let devices = names.iter().map(|&name| device(name)).collect::<Result<Vec<_>, _>>()?;
     Ok(devices.iter().cycle().take(jobs).cloned().collect())
+}
+
+/// That a training has no more than one device.
+pub(crate) fn at_most(names: &[DeviceName], jobs: usize) -> Result<(), RunError> {
+    match names.len() {
+        devices if devices > jobs => Err(RunError::MoreDevicesThanJobs { devices, jobs }),
+        _ => Ok(()),
+    }
 }
 
 /// The device of a single training.
@@ -57,10 +63,8 @@ pub(crate) fn of_jobs(names: &[DeviceName], jobs: usize) -> Result<Vec<Device>, 
 /// # Errors
 /// If there are several.
 pub(crate) fn only(devices: &Devices) -> Result<DeviceName, RunError> {
-    match devices.names.as_slice() {
-        [name] => Ok(*name),
-        names => Err(RunError::MoreDevicesThanJobs { devices: names.len(), jobs: 1 }),
-    }
+    at_most(&devices.names, 1)?;
+    Ok(devices.names[0])
 }
 
 /// The kinds of devices that this program can use.

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
         return task::run(args, &experiment, &out, task, stop);
     }
     if args.dry_run {
-        let estimate = estimate::of(&experiment, args.jobs, args.probe)?;
+        let estimate = estimate::of(&experiment, &args.devices.names, args.jobs, args.probe)?;
         stdout::write(&format!("{}\n{estimate}", Grid(&experiment))).map_err(RunError::Stdout)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -27,7 +27,18 @@ fn probabilities_have_the_oracles_loss_and_derivative() {
 /// The activation inside the kernels.
 #[test]
 fn logits_have_the_oracles_loss_and_derivative() {
-    logits::check(&device(), 1e-5);
+    logits::check(&device(), DType::F32, 1e-5);
+}
+
+/// Only the gradient is rounded to f16: its last digit, 2⁻¹¹, or what is next to zero.
+#[test]
+fn logits_in_f16_have_the_oracles_loss_and_derivative() {
+    let device = device();
+    if !device.supports_dtype(DType::F16) {
+        println!("this device has no f16");
+        return;
+    }
+    logits::check(&device, DType::F16, 1e-3);
 }
 
 /// A network's output may be a view with the axes in another order.

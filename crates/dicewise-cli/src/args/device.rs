@@ -3,7 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What computes, as typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DeviceName {
     /// `cpu`
     Cpu,

@@ -1,8 +1,8 @@
 //! Forward and backward pass of the loss on the first graphics processor, against the bandwidth of a copy on it.
 //!
 //! ```text
-//! cargo run --release -p dicewise-gpu --features wgpu --example bandwidth                 # the shapes of the benchmark
-//! cargo run --release -p dicewise-gpu --features wgpu --example bandwidth -- 2,4,32,32,16 # another shape, f32 and f16
+//! cargo bench -p dicewise-gpu --features wgpu --bench bandwidth                 # the shapes of the benchmark
+//! cargo bench -p dicewise-gpu --features wgpu --bench bandwidth -- 2,4,32,32,16 # another shape
 //! ```
 //!
 //! The bytes that must move are those of logits and target twice and of the gradient once, the target being as many maps
@@ -40,7 +40,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "element  shape              copy GB/s  sums ms  gradient ms  step ms  step, of the copy's bandwidth"
     );
-    let asked: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo adds `--bench`.
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
     let shapes = if asked.is_empty() { SHAPES.map(str::to_owned).to_vec() } else { asked };
     for shape in &shapes {
         for kind in [FloatKind::F32, FloatKind::F16, FloatKind::BF16] {
