@@ -12,8 +12,8 @@ const PACKAGES: [&str; 2] = ["libvulkan1", "mesa-vulkan-drivers"];
 /// CubeCL, and Burn for graphics processors, are large, and what is tested runs on the device: not optimised, they build in
 /// a fraction of the time. Macros and build scripts are those of the other tasks.
 const QUICKLY: [&str; 4] = ["--release", "--locked", "--config", "profile.release.opt-level=0"];
-/// What reports and phantoms spend their time in.
-const OPTIMISED: [&str; 3] = ["png", "rand_chacha", "zlib-rs"];
+/// What a run spends most of its time in then: the pictures of its report.
+const OPTIMISED: [&str; 2] = ["png", "zlib-rs"];
 
 /// Tests kernels, loss, networks and small trainings against the oracle and the CPU, and checks that the program compiles
 /// for CUDA. Where there is no Vulkan and no leave to install it, says so: a machine without can still run the other tasks.

@@ -62,7 +62,7 @@ pub fn training_bytes(config: &UNetConfig, batch: usize, shape: [usize; 3]) -> u
 }
 
 /// Tensors of a block's input that are there for a moment in its backward pass, beside those that are kept for it.
-const PASSING: usize = 6;
+const PASSING: usize = 2;
 
 /// Bytes of a graphics processor's memory in use at the peak of a training step in `f32`, for a batch of patches of `shape`
 /// voxels (x, y, z).

@@ -1,11 +1,15 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, DeviceKind, Gradients, Tensor, TensorData};
 use dicewise::Partition;
 use dicewise_train::{
-    Channels, Normalisation, Outcome, OutputActivation, Trainer, TrainingConfig, UNet, UNetConfig, predict,
+    Channels, Normalisation, Outcome, OutputActivation, Sample, Trainer, TrainingConfig, UNet, UNetConfig,
+    predict, training_bytes_on_device,
 };
 
-use crate::setup::{Record, SHAPE, VOXELS, balls, config, dice, noise};
+use crate::child::{child, in_child};
+use crate::setup::{Record, SHAPE, Source, VOXELS, balls, config, dice, noise};
 
 /// The CPU, whose operations are tested against loops in f64, and the first that a graphics driver offers.
 fn devices() -> [Device; 2] {
@@ -143,5 +147,51 @@ fn a_checkpoint_goes_on_as_if_nothing_had_been() {
         let (after, _) = trained(saving(10), norm, second);
         let losses = [before.losses(), after.losses()].concat();
         assert_near(&losses, &whole.losses(), tolerance, (first, second));
+    }
+}
+
+/// The most memory in use while a step is done, looked at again and again. In a process of its own, since a device counts
+/// for all threads.
+#[test]
+fn a_step_takes_the_memory_that_was_estimated() {
+    let name = "graphics::a_step_takes_the_memory_that_was_estimated";
+    if in_child().is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = child(name, folder.path()).output().unwrap();
+        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        println!("{}", said[0]);
+        assert!(output.status.success(), "{}", said[1]);
+        return;
+    }
+    let [_, gpu] = devices();
+    for unet in networks() {
+        let (shape, maps) = ([24, 16, 8], [unet.in_channels, unet.out_channels]);
+        let estimate = training_bytes_on_device(&unet, 2, shape) as f64;
+        let voxels: usize = shape.iter().product();
+        let draw = |case, _| {
+            let [image, target] =
+                maps.map(|maps| (0..maps * voxels).map(|k| noise(k + case) as f32).collect());
+            Sample { image, target, annotated: vec![true; maps[1]] }
+        };
+        let source = Source { cases: 4, shape, draw };
+        let device = gpu.clone().autodiff();
+        let output = OutputActivation::Softmax;
+        let mut trainer = Trainer::new(TrainingConfig { output, ..config(2) }, unet.init(1, &device), device);
+        let (most, done) = (AtomicU64::new(0), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    most.fetch_max(gpu.memory_pool_usage().unwrap().bytes_in_use, Ordering::Relaxed);
+                }
+            });
+            Record::default().run(&mut trainer, &source, &source).unwrap();
+            done.store(true, Ordering::Relaxed);
+        });
+        drop(trainer);
+        let (most, reserved) =
+            (most.into_inner() as f64, gpu.memory_pool_usage().unwrap().bytes_reserved as f64);
+        let [estimated, found, held] = [estimate, most, reserved].map(|bytes| bytes / f64::from(1 << 20));
+        println!("{found:.2} MiB in use, {estimated:.2} estimated, {held:.2} reserved: {unet:?}");
+        assert!((estimate / most - 1.0).abs() < 0.2, "{found} MiB, not {estimated}, of {unet:?}");
     }
 }
