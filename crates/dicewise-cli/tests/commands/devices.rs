@@ -39,6 +39,32 @@ fn a_training_on_several_devices_is_refused_with_what_is_possible() {
     dicewise(train.split(' ')).is_refused_with(&["one training runs on one device", "--jobs"]);
 }
 
+/// Planning needs neither the device nor a build for it.
+#[test]
+fn a_dry_run_says_what_each_device_must_have_of_memory() {
+    let experiment = Experiment::new(EXPERIMENT);
+    let out = experiment.out("results");
+    let of = |devices: &str, jobs: &str| {
+        let flags = ["--dry-run", "--device", devices, "--jobs", jobs];
+        let said = experiment.run(&out, &flags).exits_with(0).stdout;
+        let lines = said.lines().filter_map(|line| line.strip_prefix("memory of "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(of("cpu", "1"), Vec::<String>::new());
+    assert_eq!(of("gpu:0,cuda:1,cpu", "3"), ["gpu:0: 0.00 GiB with B = 2", "cuda:1: 0.00 GiB with B = 2"]);
+    let large =
+        Experiment::new(&EXPERIMENT.replace("[8, 8, 8]", "[32, 32, 32]").replace("base = 2", "base = 16"));
+    let flags = ["--dry-run", "--device", "gpu:0", "--jobs", "2"];
+    let said = large.run(&large.out("results"), &flags).exits_with(0).stdout;
+    let words: Vec<&str> =
+        said.lines().find(|line| line.starts_with("memory of gpu:0")).unwrap().split(' ').collect();
+    let gib: f64 = words[3].parse().unwrap();
+    // At the finest level convolutions read 16 + 48 + 16 + 16 channels of 65,536 voxels; of each three numbers are kept.
+    // That is 72 MiB, and with all else 91; two trainings.
+    assert!((0.16..0.2).contains(&gib), "{said}");
+    assert!(!out.exists(), "something was written");
+}
+
 #[cfg(feature = "wgpu")]
 mod graphics {
     use std::fs;
