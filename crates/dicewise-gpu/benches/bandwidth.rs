@@ -20,8 +20,8 @@ use dicewise::{Activation, DiceLoss, Epsilon, Partition, Shape};
 use dicewise_gpu::VoxelPasses;
 
 const SHAPES: [&str; 3] = ["2,4,192,192,48", "2,14,96,96,96", "1,105,96,96,96"];
-/// Of one copy: larger than any cache.
-const COPIED_BYTES: usize = 1 << 28;
+/// Of one copy, if a buffer may be so large: more than any cache holds.
+const COPIED_BYTES: u64 = 1 << 28;
 /// The widest load that every device has.
 const VECTOR: usize = 4;
 const ROUNDS: usize = 15;
@@ -70,7 +70,8 @@ fn measure(client: &Client, name: &str, kind: FloatKind) -> Result<(), Box<dyn E
     let target = array(|k| f32::from(u8::from(k * 7 % 3 == 0)));
     let upstream = client.create_from_slice(f32::as_bytes(&[1.0]));
     let loss = DiceLoss::new(Partition::ImageWise, Epsilon::uniform(1e-5)?)?;
-    let copies = [client.empty(COPIED_BYTES), client.empty(COPIED_BYTES)];
+    let copied = COPIED_BYTES.min(client.properties().memory.max_page_size / 2) as usize / 4096 * 4096;
+    let copies = [client.create_from_slice(&vec![7; copied]), client.empty(copied)];
 
     let sums = || passes.sums(input.clone(), target.clone(), false);
     let terms_of = |bytes: &[u8], dims| -> Result<_, Box<dyn Error>> {
@@ -82,8 +83,12 @@ fn measure(client: &Client, name: &str, kind: FloatKind) -> Result<(), Box<dyn E
         Ok((passes.gradient(input.clone(), target.clone(), &terms, upstream.clone()), terms))
     };
     let (_, terms) = step()?;
-    copy_once(client, &copies);
-    wait(client)?;
+    copy_once(client, &copies, copied);
+    // A kernel that cannot be run takes no time.
+    let arrived = client.read_one(copies[1].clone()).map_err(|error| format!("{error:?}"))?;
+    if arrived.len() != copied || arrived.iter().any(|&byte| byte != 7) {
+        return Err("the copy did not arrive".into());
+    }
 
     let mut times = [const { Vec::new() }; 4];
     for _ in 0..ROUNDS {
@@ -95,7 +100,7 @@ fn measure(client: &Client, name: &str, kind: FloatKind) -> Result<(), Box<dyn E
             Ok::<(), Box<dyn Error>>(())
         };
         timed(0, &|| {
-            copy_once(client, &copies);
+            copy_once(client, &copies, copied);
             Ok(())
         })?;
         timed(1, &|| {
@@ -109,7 +114,7 @@ fn measure(client: &Client, name: &str, kind: FloatKind) -> Result<(), Box<dyn E
         timed(3, &|| step().map(drop))?;
     }
     let [copy, sums, gradient, step] = times.map(median);
-    let bandwidth = 2.0 * COPIED_BYTES as f64 / copy;
+    let bandwidth = 2.0 * copied as f64 / copy;
     let share = 5.0 * (shape.elements() * width) as f64 / step / bandwidth;
     println!(
         "{:<7}  {name:<17}  {:>9.1}  {:>7.3}  {:>11.3}  {:>7.3}  {:.0} %",
@@ -123,8 +128,8 @@ fn measure(client: &Client, name: &str, kind: FloatKind) -> Result<(), Box<dyn E
     Ok(())
 }
 
-fn copy_once(client: &Client, [from, to]: &[Handle; 2]) {
-    let vectors = COPIED_BYTES / size_of::<f32>() / VECTOR;
+fn copy_once(client: &Client, [from, to]: &[Handle; 2], bytes: usize) {
+    let vectors = bytes / size_of::<f32>() / VECTOR;
     let units = client.properties().hardware.max_units_per_cube.min(256);
     let side = vectors.div_ceil(units as usize * 65_535) as u32;
     let cubes = CubeCount::Static((vectors as u32).div_ceil(units * side), side, 1);
