@@ -5,6 +5,7 @@ A step is forward, image-wise Dice, backward and Adam. Networks (`--network`):
 
 * a number: `UNetConfig::small(1, 1, NUMBER, 3)` on an image [2, 1, 32, 48, 32];
 * `brats`, `acdc`: the two networks of the paper on [2, 4, 32, 48, 48] and [2, 1, 32, 48, 48];
+* `brats-full`, `acdc-full`: the same on the paper's batches, [8, 4, 48, 80, 80] and [2, 1, 48, 192, 192];
 * `predict`: the BRATS network over a volume of 120 × 120 × 78 voxels with four channels (240 × 240 × 155 at 2 mm).
 
 All are U-Nets of pre-activation blocks (normalisation, activation, convolution with bias; the first convolution bare) with
@@ -12,6 +13,9 @@ max pooling, nearest upsampling and concatenated skips.
 
 Each measurement is a process of its own, ours and PyTorch's in turn. Times are medians over all steps of all rounds;
 memory is the peak resident set of the process, with what its libraries take before the first step.
+
+With `--device gpu` ours is on a graphics processor through Vulkan or Metal, with `--device cuda` through CUDA; PyTorch is on
+CUDA in both, in f32 without TF32. Memory is then what each has reserved on the card.
 """
 
 import argparse
@@ -31,16 +35,16 @@ COLUMNS = ["network", "threads", "ours_ms", "torch_ms", "ratio", "cpu_ratio", "o
 
 def configuration(network):
     """Widths, kernels (z, y, x), pooling, normalisation and input of a network, as `UNetConfig` has them."""
-    if network in ("brats", "predict"):
+    if network in ("brats", "brats-full", "predict"):
         return {
-            "channels": (4, 1), "input": (2, 4, 32, 48, 48),
+            "channels": (4, 1), "input": (8, 4, 48, 80, 80) if network == "brats-full" else (2, 4, 32, 48, 48),
             "encoder": [(30, 30), (60, 60), (120, 120), (240, 240)], "bottom": (480, 240),
             "decoder": [(240, 120), (120, 60), (60, 30), (30, 30)],
             "kernels": [(3, 3, 3)] * 2, "pooling": [(2, 2, 2)] * 4, "batch_norm": False, "prelu": False,
         }
-    if network == "acdc":
+    if network in ("acdc", "acdc-full"):
         return {
-            "channels": (1, 4), "input": (2, 1, 32, 48, 48),
+            "channels": (1, 4), "input": (2, 1, 48, 192, 192) if network == "acdc-full" else (2, 1, 32, 48, 48),
             "encoder": [(c, c) for c in (16, 32, 64, 128)], "bottom": (256, 256),
             "decoder": [(c, c) for c in (128, 64, 32, 16)],
             "kernels": [(3, 3, 3), (1, 3, 3)], "pooling": [(1, 2, 2)] + [(2, 2, 2)] * 3,
@@ -106,17 +110,17 @@ def unet(config):
     return UNet()
 
 
-def training(network, config):
+def training(network, config, device):
     import torch
 
     # The quickest of PyTorch's implementations of Adam.
     adam = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-7, fused=True)
-    image = torch.randn(config["input"])
+    image = torch.randn(config["input"]).to(device)
     first = image[:, :1]
     if config["channels"][1] == 1:
         activation, target = torch.sigmoid, (first > 0).float()
     else:
-        thresholds = torch.tensor([-2 / 3, 0, 2 / 3])
+        thresholds = torch.tensor([-2 / 3, 0, 2 / 3], device=device)
         classes = torch.bucketize(first[:, 0], thresholds)
         target = torch.nn.functional.one_hot(classes, 4).movedim(-1, 1).float().contiguous()
 
@@ -137,11 +141,11 @@ def training(network, config):
     return step
 
 
-def prediction(network):
+def prediction(network, device):
     import torch
 
     network.eval()
-    volume = torch.randn(1, 4, *VOLUME)
+    volume = torch.randn(1, 4, *VOLUME).to(device)
     padding = [side for full, size in zip(WINDOW[::-1], VOLUME[::-1]) for side in (0, full - size)]
 
     def step():
@@ -152,7 +156,7 @@ def prediction(network):
     return step
 
 
-def run_torch(name, threads, repetitions):
+def run_torch(name, threads, repetitions, device):
     """Measures PyTorch in this process; the counterpart of the example `training_step` of dicewise-train."""
     import resource
 
@@ -160,9 +164,10 @@ def run_torch(name, threads, repetitions):
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     config = configuration(name)
-    network = unet(config)
-    step = prediction(network) if name == "predict" else training(network, config)
+    network = unet(config).to(device)
+    step = prediction(network, device) if name == "predict" else training(network, config, device)
     before_mib = memory_mib("VmRSS:")
     for _ in range(min(3, repetitions)):
         step()
@@ -173,6 +178,8 @@ def run_torch(name, threads, repetitions):
         loss = step()
         steps_ms.append((time.perf_counter() - clock) * 1e3)
     end = resource.getrusage(resource.RUSAGE_SELF)
+    # `step` reads the loss, so the card has nothing left to do but the optimiser's last step.
+    of_card = {} if device == "cpu" else {"device_reserved_mib": torch.cuda.max_memory_reserved(device) / 2**20}
     system = end.ru_stime - start.ru_stime
     return {
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -183,6 +190,7 @@ def run_torch(name, threads, repetitions):
         "page_faults": (end.ru_minflt - start.ru_minflt) / repetitions,
         "before_mib": before_mib,
         "peak_mib": memory_mib("VmHWM:"),
+        **of_card,
     }
 
 
@@ -192,10 +200,12 @@ def memory_mib(field):
     return int(line.split()[1]) / 1024
 
 
-def build():
+def build(device):
     # With the program, so that dependencies keep the features it was built with.
     command = "cargo build --release --example training_step -p dicewise-train -p dicewise-cli"
-    command = [*command.split(), "--message-format", "json-render-diagnostics"]
+    features = {"cpu": [], "gpu": ["--features", "dicewise-cli/wgpu,dicewise-cli/autotune"],
+                "cuda": ["--features", "dicewise-cli/cuda,dicewise-cli/autotune"]}[device]
+    command = [*command.split(), *features, "--message-format", "json-render-diagnostics"]
     built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if built.returncode:
         sys.exit("the example does not build")
@@ -212,14 +222,15 @@ def measure(command, threads):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def compare(binary, network, threads, rounds, repetitions):
+def compare(binary, network, threads, rounds, repetitions, device):
     """One row of the table: `rounds` measurements of each side, in turn."""
     arguments = [network, threads, repetitions]
     ours, peers = [], []
     for number in range(rounds):
         progress(f"{network}, {threads} threads: round {number + 1} of {rounds}")
-        ours.append(measure([binary, *arguments], threads))
-        peers.append(measure([sys.executable, __file__, "--torch", *arguments], threads))
+        ours.append(measure([binary, *arguments, device], threads))
+        theirs = "cpu" if device == "cpu" else "cuda"
+        peers.append(measure([sys.executable, __file__, "--torch", *arguments, theirs], threads))
     counts = {result["parameters"] for result in ours + peers}
     if len(counts) != 1:
         sys.exit(f"the two networks differ: {counts} parameters")
@@ -230,6 +241,7 @@ def compare(binary, network, threads, rounds, repetitions):
     def median(results, key):
         return statistics.median(result[key] for result in results)
 
+    memory = "peak_mib" if device == "cpu" else "device_reserved_mib"
     # Neighbouring measurements see the most similar load.
     by_round = [steps([mine]) / steps([theirs]) for mine, theirs in zip(ours, peers)]
     return {
@@ -248,9 +260,9 @@ def compare(binary, network, threads, rounds, repetitions):
         "torch_system_ms": median(peers, "system_ms"),
         "ours_page_faults": median(ours, "page_faults"),
         "torch_page_faults": median(peers, "page_faults"),
-        "ours_mib": max(result["peak_mib"] for result in ours),
-        "torch_mib": max(result["peak_mib"] for result in peers),
-        "memory_ratio": max(result["peak_mib"] for result in ours) / max(result["peak_mib"] for result in peers),
+        "ours_mib": max(result[memory] for result in ours),
+        "torch_mib": max(result[memory] for result in peers),
+        "memory_ratio": max(result[memory] for result in ours) / max(result[memory] for result in peers),
         "ours_before_mib": median(ours, "before_mib"),
         "torch_before_mib": median(peers, "before_mib"),
     }
@@ -274,19 +286,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON array of rows instead of a table")
     parser.add_argument("--binary", type=Path, help="the built example `training_step`; otherwise cargo builds it")
-    parser.add_argument("--network", nargs="+", default=["8", "16"], help="number of channels, brats, acdc, predict")
+    parser.add_argument("--network", nargs="+", default=["8", "16"], help="a number, brats[-full], acdc[-full], predict")
+    parser.add_argument("--device", choices=["cpu", "gpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each side")
     parser.add_argument("--repetitions", type=int, default=20, help="timed steps a measurement")
-    parser.add_argument("--torch", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--torch", nargs=4, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.torch:
-        name, threads, repetitions = args.torch
-        print(json.dumps(run_torch(name, int(threads), int(repetitions))))
+        name, threads, repetitions, device = args.torch
+        print(json.dumps(run_torch(name, int(threads), int(repetitions), device)))
         return
-    binary = args.binary or build()
+    binary = args.binary or build(args.device)
     rows = [
-        compare(binary, network, threads, args.rounds, args.repetitions)
+        compare(binary, network, threads, args.rounds, args.repetitions, args.device)
         for network in args.network
         for threads in args.threads
     ]

@@ -25,8 +25,8 @@ Usage: cargo xtask TASK
   browser      report, viewer and explorer in Chromium (skipped where it or Node.js is missing)
   screenshots  pictures of README and docs, from results/phantom or the folder given
   slurm        a job array on a Slurm of this machine, its tasks killed and requeued (skipped where there is no Slurm)
-  gpu          the loss's kernels on a graphics processor, or on one in software (installs Mesa's where there is none
-               and it may; skipped otherwise)
+  gpu          kernels, loss, networks and small trainings on a graphics processor, or on one in software (installs Mesa's
+               where there is none and it may; skipped otherwise); and whether the program compiles for CUDA
   book         README and docs as a site (installs mdBook below the user's cache if it is missing)
   wasm         the explorer's numbers for the browser, again after a change to the loss
   sanitize     the tests of all kernels, where `unsafe` is, under AddressSanitizer (Linux)

@@ -5,6 +5,9 @@
 //! derivative is the scalar mathematics of [`dicewise`], on the host; the backward pass writes `a − b·y`. Only the
 //! target and those coefficients are kept for it. The device, and with it the backend, is chosen at run time.
 //!
+//! On graphics processors (features `wgpu` and `cuda`) both passes are kernels of `dicewise-gpu`, and
+//! [`SoftDiceLoss::forward_logits`] has softmax or sigmoid inside them.
+//!
 //! ```
 //! use burn::tensor::{Device, Tensor};
 //! use dicewise::{DiceLoss, Epsilon, Partition};
@@ -22,6 +25,8 @@
 //! assert!(on_empty < 1e-6);
 //! # Ok::<(), dicewise::DiceError>(())
 //! ```
+#[cfg(feature = "gpu")]
+mod gpu;
 mod loss;
 mod ops;
 

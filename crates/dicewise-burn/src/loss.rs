@@ -3,9 +3,10 @@ use std::sync::Arc;
 
 use burn::backend::{Dispatch, Flex};
 use burn::module::Module;
+use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::{DType, Tensor};
 use burn_flex::FlexTensor;
-use dicewise::{DiceError, DiceLoss, DiceSums, Presence, Shape, Similarity, Target};
+use dicewise::{Activation, DiceError, DiceLoss, DiceSums, Presence, Shape, Similarity, Target};
 
 use crate::ops::{DiceOps, is_f32, is_half};
 
@@ -57,19 +58,7 @@ impl SoftDiceLoss {
         target: Tensor<D>,
         presence: Option<&Presence>,
     ) -> Result<DiceValue, DiceError> {
-        // The derivative of the others is affine in y, which is all that the backward pass keeps.
-        if self.loss.similarity() == Similarity::SquaredDice {
-            return Err(DiceError::DerivativeNeedsPrediction);
-        }
-        let (shape, found) = (shape(&prediction)?, target.dims());
-        if prediction.dims() != found {
-            return Err(DiceError::Length {
-                argument: "dense target",
-                shape: format!("{:?} of the prediction (the target's is {found:?})", prediction.dims()),
-                expected: shape.elements(),
-                found: found.iter().product(),
-            });
-        }
+        let shape = self.checked_shape(&prediction, &target)?;
         let target = target.detach().cast(prediction.dtype());
         let sums = self.sums(&prediction, &target, shape)?;
         let terms = self.loss.terms(&sums, presence)?;
@@ -82,13 +71,82 @@ impl SoftDiceLoss {
         Ok(DiceValue { tensor: Tensor::from_dispatch(tensor), loss, sums })
     }
 
+    /// The loss of the probabilities that an activation makes of logits.
+    ///
+    /// As [`forward`](Self::forward) of `activation(logits)`, softmax over the classes. On graphics processors the
+    /// activation is part of the two voxel passes, so that neither probabilities nor their gradient need memory.
+    ///
+    /// # Shapes
+    /// As [`forward`](Self::forward), with logits for probabilities.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_logits<const D: usize>(
+        &self,
+        logits: Tensor<D>,
+        target: Tensor<D>,
+        activation: Activation,
+        presence: Option<&Presence>,
+    ) -> Result<DiceValue, DiceError> {
+        #[cfg(feature = "gpu")]
+        if activation != Activation::None {
+            let shape = self.checked_shape(&logits, &target)?;
+            let target = target.clone().detach().cast(logits.dtype());
+            let background = self.loss.missing_labels().is_marginal();
+            let (plain, plain_target) = (logits.clone().inner(), target.clone().inner());
+            if let Some(sums) = crate::gpu::sums(&plain, &plain_target, activation, background) {
+                let sums = in_range(sums?, shape)?;
+                let terms = self.loss.terms(&sums, presence)?;
+                let loss = terms.loss;
+                let tensor = crate::gpu::loss_of_logits(logits, target, activation, terms);
+                return Ok(DiceValue { tensor, loss, sums });
+            }
+        }
+        let prediction = match activation {
+            Activation::None => logits,
+            Activation::Sigmoid => sigmoid(logits),
+            Activation::Softmax => softmax(logits, 1),
+        };
+        self.forward(prediction, target, presence)
+    }
+
+    /// The shape of both, if this loss can be computed of them.
+    fn checked_shape<const D: usize>(
+        &self,
+        prediction: &Tensor<D>,
+        target: &Tensor<D>,
+    ) -> Result<Shape, DiceError> {
+        // The derivative of the others is affine in y, which is all that the backward pass keeps.
+        if self.loss.similarity() == Similarity::SquaredDice {
+            return Err(DiceError::DerivativeNeedsPrediction);
+        }
+        let (shape, found) = (shape(prediction)?, target.dims());
+        if prediction.dims() != found {
+            return Err(DiceError::Length {
+                argument: "dense target",
+                shape: format!("{:?} of the prediction (the target's is {found:?})", prediction.dims()),
+                expected: shape.elements(),
+                found: found.iter().product(),
+            });
+        }
+        Ok(shape)
+    }
+
     fn sums<const D: usize>(
         &self,
         prediction: &Tensor<D>,
         target: &Tensor<D>,
         shape: Shape,
     ) -> Result<DiceSums, DiceError> {
-        let (prediction, target) = (widened(prediction.clone().inner()), widened(target.clone().inner()));
+        let (prediction, target) = (prediction.clone().inner(), target.clone().inner());
+        #[cfg(feature = "gpu")]
+        {
+            let background = self.loss.missing_labels().is_marginal();
+            if let Some(sums) = crate::gpu::sums(&prediction, &target, Activation::None, background) {
+                return in_range(sums?, shape);
+            }
+        }
+        let (prediction, target) = (widened(prediction), widened(target));
         match (host_array(&prediction), host_array(&target)) {
             (Some(p), Some(y)) => {
                 self.loss.sums(p.storage::<f32>(), &Target::dense(shape, y.storage::<f32>())?)
@@ -113,8 +171,7 @@ impl SoftDiceLoss {
         };
         let overlap = host(y.clone() * p.clone());
         let sums = DiceSums::from_parts(batch, classes, overlap, host(y.clone()), host(p.clone()))?;
-        check_range("sum of the prediction", sums.prediction(), shape)?;
-        check_range("sum of the target", sums.target(), shape)?;
+        let sums = in_range(sums, shape)?;
         if !self.loss.missing_labels().is_marginal() {
             return Ok(sums);
         }
@@ -127,6 +184,13 @@ fn shape<const D: usize>(prediction: &Tensor<D>) -> Result<Shape, DiceError> {
     let dims = prediction.dims();
     let (batch, classes) = (dims.first().copied().unwrap_or(0), dims.get(1).copied().unwrap_or(0));
     Shape::new(batch, classes, dims.iter().skip(2).product())
+}
+
+/// Sums that values in [0, 1] can have: all that is known of the values on a device.
+fn in_range(sums: DiceSums, shape: Shape) -> Result<DiceSums, DiceError> {
+    check_range("sum of the prediction", sums.prediction(), shape)?;
+    check_range("sum of the target", sums.target(), shape)?;
+    Ok(sums)
 }
 
 /// Sums over maps of values in [0, 1] lie between 0 and I, up to the rounding that single values are allowed.

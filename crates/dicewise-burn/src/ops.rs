@@ -11,7 +11,7 @@ use burn_flex::FlexTensor;
 use dicewise::{DiceTerms, Shape, Target};
 
 /// What a backend provides for the loss. The bodies given here work on every backend.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Autodiff)]
 pub(crate) trait DiceOps: Backend {
     /// The loss, shape `[1]`. Its value is known already: this puts it on the device and, under autodiff, into the
     /// graph with `prediction` as its parent.
@@ -28,6 +28,15 @@ pub(crate) trait DiceOps: Backend {
     /// ∂DL/∂p = a − b·y_row, shaped like the target (Eq. 4).
     fn dice_gradient(target: FloatTensor<Self>, terms: Arc<DiceTerms>) -> FloatTensor<Self> {
         portable_gradient::<Self>(target, &terms)
+    }
+
+    /// [`dice_gradient`](Self::dice_gradient) times what comes from upstream, shape `[1]`: in the target's type.
+    fn scaled_gradient(
+        target: FloatTensor<Self>,
+        upstream: FloatTensor<Self>,
+        terms: Arc<DiceTerms>,
+    ) -> FloatTensor<Self> {
+        gradient_by_operations::<Self>(target, upstream, terms)
     }
 }
 
@@ -69,20 +78,7 @@ impl<B: DiceOps, C: CheckpointStrategy> DiceOps for Autodiff<B, C> {
                 let (target, terms) = ops.state;
                 let [prediction] = ops.parents;
                 let Some(prediction) = prediction else { return };
-                let ones = [1].repeat(target.shape().num_dims());
-                let dtype = target.dtype();
-                // A derivative of 10⁻⁷ has one digit left in f16, until it is scaled by what comes from upstream.
-                let widened = |tensor| match is_half(dtype) {
-                    true => B::float_cast(tensor, FloatDType::F32),
-                    false => tensor,
-                };
-                let gradient = B::dice_gradient(widened(target), terms);
-                let upstream = B::float_reshape(widened(upstream), ones.into());
-                let mut gradient = B::float_mul(gradient, upstream);
-                if is_half(dtype) {
-                    gradient = B::float_cast(gradient, dtype.into());
-                }
-                gradients.register::<B>(prediction.id, gradient);
+                gradients.register::<B>(prediction.id, B::scaled_gradient(target, upstream, terms));
             }
         }
         let target = target.into_primitive();
@@ -96,6 +92,24 @@ impl<B: DiceOps, C: CheckpointStrategy> DiceOps for Autodiff<B, C> {
             }
         }
     }
+}
+
+/// [`DiceOps::scaled_gradient`] of any backend.
+pub(crate) fn gradient_by_operations<B: DiceOps>(
+    target: FloatTensor<B>,
+    upstream: FloatTensor<B>,
+    terms: Arc<DiceTerms>,
+) -> FloatTensor<B> {
+    let ones = [1].repeat(target.shape().num_dims());
+    let dtype = target.dtype();
+    // A derivative of 10⁻⁷ has one digit left in f16, until it is scaled by what comes from upstream.
+    let widened = |tensor| match is_half(dtype) {
+        true => B::float_cast(tensor, FloatDType::F32),
+        false => tensor,
+    };
+    let gradient = B::dice_gradient(widened(target), terms);
+    let gradient = B::float_mul(gradient, B::float_reshape(widened(upstream), ones.into()));
+    if is_half(dtype) { B::float_cast(gradient, dtype.into()) } else { gradient }
 }
 
 /// Eq. 4 by tensor operations, for backends without a kernel of their own.
@@ -121,7 +135,7 @@ fn portable_gradient<B: Backend>(target: FloatTensor<B>, terms: &DiceTerms) -> F
 }
 
 /// `[B, C, I]` of a tensor `[B, C, …]`.
-fn maps(tensor: &impl TensorMetadata) -> [usize; 3] {
+pub(crate) fn maps(tensor: &impl TensorMetadata) -> [usize; 3] {
     let shape = tensor.shape();
     [shape[0], shape[1], shape.iter().skip(2).product()]
 }

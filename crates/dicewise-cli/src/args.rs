@@ -45,7 +45,7 @@ pub(crate) enum Command {
     Status(Status),
     Explain(Explain),
     Check(Check),
-    Devices(Devices),
+    Devices(ListDevices),
 }
 
 /// Train, predict and score every cell of an experiment, and print Table 1.
@@ -94,7 +94,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "K", conflicts_with_all = ["dry_run", "jobs"])]
     pub(crate) task: Option<usize>,
     #[command(flatten)]
-    pub(crate) device: Device,
+    pub(crate) devices: Devices,
     #[command(flatten)]
     pub(crate) loading: Loading,
     #[command(flatten)]
@@ -386,12 +386,27 @@ pub(crate) struct Check {
 #[command(after_help = "\
 Examples:
   dicewise devices")]
-pub(crate) struct Devices {}
+pub(crate) struct ListDevices {}
 
-/// Where networks run.
+/// Where the networks of a grid run.
+#[derive(Debug, Flags)]
+pub(crate) struct Devices {
+    /// What to compute on: cpu, or gpu:0, cuda:0 and the like where the program was built for it (see `dicewise devices`).
+    /// Several, separated by commas, share the cells of --jobs; each cell is trained on one.
+    #[arg(
+        id = "devices",
+        long = "device",
+        value_name = "DEVICE",
+        value_delimiter = ',',
+        default_value = "cpu"
+    )]
+    pub(crate) names: Vec<DeviceName>,
+}
+
+/// Where a network runs.
 #[derive(Debug, Flags)]
 pub(crate) struct Device {
-    /// What to compute on: cpu, or gpu:0, cuda:0 and the like once the program is built for it (see `dicewise devices`).
+    /// What to compute on: cpu, or gpu:0, cuda:0 and the like where the program was built for it (see `dicewise devices`).
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: DeviceName,
 }

@@ -5,15 +5,19 @@ use std::io;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use burn::tensor::Device;
 use dicewise_experiment::{Cell, CellConfig, Experiment, Split};
 use dicewise_train::{
     EmptyClass, Observer, Sample, SampleSource, Step, Trainer, TrainingConfig, training_bytes,
+    training_bytes_on_device,
 };
 
+use crate::args::DeviceName;
 use crate::cases::{self, KEPT_IN_MEMORY, Survey};
+use crate::devices;
 use crate::network::{iterations, network, training_config, unet_config};
+use crate::prepared_case::PreparedCase;
 use crate::run_error::RunError;
+use crate::source::CaseSource;
 
 /// The program itself, its threads and small things.
 const PROGRAM_BYTES: f64 = 30e6;
@@ -22,7 +26,14 @@ const TIMED_STEPS: usize = 2;
 const GIB: f64 = (1u64 << 30) as f64;
 
 /// Memory and time in words. Where the data cannot be read, what can be said without them.
-pub(crate) fn of(experiment: &Experiment, jobs: usize, probe: bool) -> Result<String, RunError> {
+/// Looks at no device unless it is to be timed.
+pub(crate) fn of(
+    experiment: &Experiment,
+    names: &[DeviceName],
+    jobs: usize,
+    probe: bool,
+) -> Result<String, RunError> {
+    devices::at_most(names, jobs)?;
     let cells = experiment.cells();
     let config = experiment.cell_config(&cells[0]);
     let mut text = String::new();
@@ -33,12 +44,16 @@ pub(crate) fn of(experiment: &Experiment, jobs: usize, probe: bool) -> Result<St
     let seen = experiment.patch.as_ref().map_or(survey.shape, |patch| patch.size);
     let held = (survey.cases * survey.bytes).min(KEPT_IN_MEMORY) as f64;
     let batches: BTreeSet<usize> = cells.iter().map(|cell| cell.batch_size).collect();
+    let network = unet_config(&config, survey.channels);
+    let jobs_of = |name: DeviceName| (0..jobs).filter(|job| names[job % names.len()] == name).count() as f64;
     let memory = |batch: usize| {
-        let step = training_bytes(&unet_config(&config, survey.channels), batch, seen) as f64;
-        PROGRAM_BYTES + held + jobs as f64 * (step + batch_bytes(&config, &survey, batch, seen))
+        let step = jobs_of(DeviceName::Cpu) * training_bytes(&network, batch, seen) as f64;
+        PROGRAM_BYTES + held + step + jobs as f64 * batch_bytes(&config, &survey, batch, seen)
     };
-    let each: Vec<String> =
-        batches.iter().map(|&b| format!("{:.2} GiB with B = {b}", memory(b) / GIB)).collect();
+    let each = |memory: &dyn Fn(usize) -> f64| {
+        let of_batch = |&batch: &usize| format!("{:.2} GiB with B = {batch}", memory(batch) / GIB);
+        batches.iter().map(of_batch).collect::<Vec<_>>().join(", ")
+    };
     let [x, y, z] = survey.shape;
     let _ = writeln!(
         text,
@@ -47,7 +62,12 @@ pub(crate) fn of(experiment: &Experiment, jobs: usize, probe: bool) -> Result<St
         (survey.cases * survey.bytes) as f64 / GIB,
         held / GIB
     );
-    let _ = writeln!(text, "memory: {}", each.join(", "));
+    let _ = writeln!(text, "memory: {}", each(&memory));
+    let graphics: BTreeSet<DeviceName> = names.iter().copied().filter(|&n| n != DeviceName::Cpu).collect();
+    for name in graphics {
+        let step = |batch| jobs_of(name) * training_bytes_on_device(&network, batch, seen) as f64;
+        let _ = writeln!(text, "memory of {name}: {}", each(&step));
+    }
     let steps: Vec<usize> = cells.iter().map(|cell| steps(experiment, cell, survey.cases)).collect();
     let (least, most) = (steps.iter().min().unwrap_or(&0), steps.iter().max().unwrap_or(&0));
     let at_most = match experiment.training.schedule {
@@ -57,7 +77,7 @@ pub(crate) fn of(experiment: &Experiment, jobs: usize, probe: bool) -> Result<St
     let _ = writeln!(text, "length: {at_most}{least} to {most} iterations a training");
     if probe {
         let Some(&smallest) = batches.first() else { return Ok(text) };
-        let second = time_a_step(&config, &survey, smallest, seen)?.as_secs_f64();
+        let second = time_a_step(&config, &survey, smallest, seen, names[0])?.as_secs_f64();
         let total: f64 = cells
             .iter()
             .zip(&steps)
@@ -91,6 +111,22 @@ fn steps(experiment: &Experiment, cell: &Cell, cases: usize) -> usize {
     iterations(&experiment.training, training.div_ceil(cell.batch_size))
 }
 
+/// What a training on a graphics processor will need of its memory, in words; nothing for the CPU.
+pub(crate) fn on_device(
+    config: &CellConfig,
+    name: DeviceName,
+    case: &PreparedCase,
+) -> Result<Option<String>, RunError> {
+    if name == DeviceName::Cpu {
+        return Ok(None);
+    }
+    let source = CaseSource::validation(config, &[case])?;
+    let channels = source.channels().map_err(RunError::io(&case.id))?;
+    let bytes =
+        training_bytes_on_device(&unet_config(config, channels), config.cell.batch_size, source.shape());
+    Ok(Some(format!("a training step needs about {:.2} GiB of the memory of {name}", bytes as f64 / GIB)))
+}
+
 fn duration(seconds: f64) -> String {
     match seconds {
         ..=100.0 => format!("{seconds:.0} s"),
@@ -106,8 +142,9 @@ fn time_a_step(
     survey: &Survey,
     batch_size: usize,
     seen: [usize; 3],
+    name: DeviceName,
 ) -> Result<Duration, RunError> {
-    let device = Device::flex().autodiff();
+    let device = devices::device(name)?.autodiff();
     let classes = config.target.channels();
     let source = MadeUp { channels: survey.channels, classes, shape: seen };
     let mut config = config.clone();

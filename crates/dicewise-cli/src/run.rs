@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime};
 
+use burn::tensor::Device;
 use dicewise_experiment::{CellConfig, Duration, Experiment, Grid, Overrides, Setting, Smoothing};
 use dicewise_report::{
     CaseScore, ReportOptions, Table1, Table1Options, TerminalStyle, roc_table, write_atomically, write_cases,
@@ -42,12 +43,12 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
         return task::run(args, &experiment, &out, task, stop);
     }
     if args.dry_run {
-        let estimate = estimate::of(&experiment, args.jobs, args.probe)?;
+        let estimate = estimate::of(&experiment, &args.devices.names, args.jobs, args.probe)?;
         stdout::write(&format!("{}\n{estimate}", Grid(&experiment))).map_err(RunError::Stdout)?;
         return Ok(ExitCode::SUCCESS);
     }
     let text = fs::read_to_string(&args.experiment).map_err(RunError::io(&args.experiment))?;
-    let device = devices::device(args.device.device)?;
+    let devices = devices::of_jobs(&args.devices.names, args.jobs)?;
     let _lock = output_folder(&out, args.resume)?;
     let configs: Vec<CellConfig> =
         experiment.cells().iter().map(|cell| experiment.cell_config(cell)).collect();
@@ -67,7 +68,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     let scores = Mutex::new(Vec::new());
     let failures = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
-    let work = || {
+    let work = |device: &Device, loaders: usize| {
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some(config) = configs.get(place) else { return };
@@ -81,8 +82,8 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
                     lock: &lock,
                     cases: &cases,
                     split: &split,
-                    device: &device,
-                    loaders: args.loading.loaders(args.device.device),
+                    device,
+                    loaders,
                     resume: args.resume,
                 };
                 let done = run.run(&mut working, stop);
@@ -111,10 +112,12 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     };
     let threads = (rayon::current_num_threads() / args.jobs).max(1);
     std::thread::scope(|scope| {
-        for _ in 0..args.jobs {
-            scope.spawn(|| match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
-                Ok(pool) => pool.install(work),
-                Err(_) => work(),
+        let work = &work;
+        for (device, name) in devices.iter().zip(args.devices.names.iter().cycle()) {
+            let loaders = args.loading.loaders(*name);
+            scope.spawn(move || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+                Ok(pool) => pool.install(|| work(device, loaders)),
+                Err(_) => work(device, loaders),
             });
         }
     });

@@ -62,8 +62,24 @@ pub(crate) enum RunError {
     NoRun { folder: PathBuf },
     #[error("standard output: {0}")]
     Stdout(std::io::Error),
-    #[error("--device {device}: this program was built without graphics processors; accepted: cpu")]
-    NotBuiltFor { device: DeviceName },
+    #[error(
+        "--device {device}: this program was built for {built} only; build it again with `cargo install --path \
+         crates/dicewise-cli --features {feature},autotune`, or take another device"
+    )]
+    NotBuiltFor { device: DeviceName, built: &'static str, feature: &'static str },
+    #[error(
+        "--device: {devices} devices for {jobs} training{} at a time: a training runs on one, since batch-wise Dice needs \
+         the sums of the whole batch and Burn has no way to exchange them; take --jobs {devices} for a training on each, \
+         or PyTorch, where DistributedDataParallel is exact (docs/pytorch.md)",
+        if *.jobs == 1 { "" } else { "s" }
+    )]
+    MoreDevicesThanJobs { devices: usize, jobs: usize },
+    #[cfg(any(feature = "wgpu", feature = "cuda"))]
+    #[error(
+        "--device {device}: this machine has {found} such devices, counted from 0; `dicewise devices` lists them, and \
+         one that is missing there has no driver"
+    )]
+    NoSuchDevice { device: DeviceName, found: usize },
     #[error("{}: there is no trained network here: {wanted} is missing", folder.display())]
     NoModel { folder: PathBuf, wanted: String },
     #[error("{}: {source}", path.display())]

@@ -11,7 +11,7 @@ use crate::cell;
 use crate::grid_file::GridFile;
 use crate::run::output_folder;
 use crate::run_error::RunError;
-use crate::{args, stdout};
+use crate::{args, devices, stdout};
 
 /// Folder of scripts and logs, inside that of the results.
 const FOLDER: &str = "slurm";
@@ -134,7 +134,7 @@ impl Scripts {
         ];
         of_array.extend(slurm.gres.iter().map(|gres| format!("gres={gres}")));
         let threads = "export RAYON_NUM_THREADS=\"${SLURM_CPUS_ON_NODE:-0}\"\n";
-        let device = quoted(&args.device.device.to_string());
+        let device = quoted(&devices::only(&args.devices)?.to_string());
         let loaders = args.loading.given().map_or_else(String::new, |n| format!(" --loaders {n}"));
         let train = format!(
             "#!/bin/bash\n# The trainings of {file}, a task each: written by `dicewise run --slurm`.\n{}{TASK}\n\

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use dicewise_experiment::{CellConfig, Experiment};
 use dicewise_report::CaseScore;
 
+use crate::args::DeviceName;
 use crate::cases;
 use crate::cell::{self, CellRun};
 use crate::devices;
@@ -24,6 +25,7 @@ pub(crate) fn run(
     task: usize,
     stop: &AtomicBool,
 ) -> Result<ExitCode, RunError> {
+    let device = devices::only(&args.devices)?;
     let cells = experiment.cells();
     let configs: Vec<CellConfig> = cells.iter().map(|cell| experiment.cell_config(cell)).collect();
     let Some(config) = configs.get(task) else {
@@ -36,7 +38,8 @@ pub(crate) fn run(
     let folder = cell::folder(out, config);
     // Before the data are read, so that nobody else prepares them for the same training.
     let lock = FolderLock::take(&folder)?;
-    let done = train(args, experiment, (&configs, config), (out, &folder, &lock), stop);
+    let loaders = args.loading.loaders(device);
+    let done = train((device, loaders), experiment, (&configs, config), (out, &folder, &lock), stop);
     cell::remember_failure(&folder, &done);
     match done? {
         Some(scores) => {
@@ -51,7 +54,7 @@ pub(crate) fn run(
 }
 
 fn train(
-    args: &args::Run,
+    (device, loaders): (DeviceName, usize),
     experiment: &Experiment,
     (configs, config): (&[CellConfig], &CellConfig),
     (out, folder, lock): (&Path, &Path, &FolderLock),
@@ -60,13 +63,13 @@ fn train(
     if let Some(scores) = cell::finished(config, folder, lock)? {
         return Ok(Some(scores));
     }
-    let device = devices::device(args.device.device)?;
+    let device = devices::device(device)?;
     let cases = cases::load(&configs[0], out)?;
     check_groups(experiment, &cases)?;
     GridFile::new(configs, Some(&cases))?.write(out)?;
     let split = cases::split(config, &cases)?;
     let display = Display::new("cells", [(config.cell.folder_name(), work(config))]);
-    let (device, loaders) = (&device, args.loading.loaders(args.device.device));
-    let run = CellRun { config, folder, lock, cases: &cases, split: &split, device, loaders, resume: true };
+    let (cases, device) = (&cases, &device);
+    let run = CellRun { config, folder, lock, cases, split: &split, device, loaders, resume: true };
     run.run(&mut display.begin(0), stop)
 }

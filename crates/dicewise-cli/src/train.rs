@@ -16,6 +16,7 @@ use crate::cases;
 use crate::cell::CellRun;
 use crate::data_source::data_layout;
 use crate::devices;
+use crate::estimate;
 use crate::progress::Display;
 use crate::run::{INTERRUPTED, output_folder, summary};
 use crate::run_error::RunError;
@@ -30,6 +31,11 @@ pub(crate) fn run(args: &args::Train, stop: &AtomicBool) -> Result<ExitCode, Run
     let lock = output_folder(&args.out, args.resume)?;
     let cases = cases::load(&config, &args.out)?;
     let split = cases::split(&config, &cases)?;
+    if let Some(&case) = split.train.first() {
+        estimate::on_device(&config, args.device.device, &cases[case])?
+            .iter()
+            .for_each(|memory| stdout::note(memory));
+    }
     let display = Display::new("cells", [(config.cell.setting.name.clone(), 1.0)]);
     stdout::note(&format!(
         "training on {} cases, {} held out, writing to {}",

@@ -22,11 +22,22 @@ fn per_channel(values: Tensor<1>) -> Tensor<5> {
     values.reshape([1, length, 1, 1, 1])
 }
 
-/// Mean and biased variance over `axes`, which stay as axes of length one.
-fn moments(x: &Tensor<5>, axes: &[usize]) -> (Tensor<5>, Tensor<5>) {
-    let mean = x.clone().mean_dims(axes);
-    let centred = x.clone() - mean.clone();
-    (mean, (centred.clone() * centred).mean_dims(axes))
+/// The mean over `axes`, which stay as axes of length one.
+fn mean(x: Tensor<5>, axes: &[usize]) -> Tensor<5> {
+    let dims = x.dims();
+    // Over an axis of length one there is nothing to do, and Burn 0.22.1 does it wrong on graphics processors where the
+    // tensor is a view as its convolutions return them (cubek-reduce 0.3.1).
+    axes.iter().filter(|&&axis| dims[axis] > 1).fold(x, |x, &axis| x.mean_dim(axis))
+}
+
+/// The mean over `axes`, and x less that.
+fn centred(x: Tensor<5>, axes: &[usize]) -> (Tensor<5>, Tensor<5>) {
+    let mean = mean(x.clone(), axes);
+    (mean.clone(), x - mean)
+}
+
+fn mean_square(x: &Tensor<5>, axes: &[usize]) -> Tensor<5> {
+    mean(x.clone() * x.clone(), axes)
 }
 
 pub(crate) fn norm_act(
@@ -37,13 +48,18 @@ pub(crate) fn norm_act(
     norm: Norm,
     epsilon: f64,
 ) -> Tensor<5> {
-    let (mean, variance) = match norm {
-        Norm::Instance => moments(&x, &[2, 3, 4]),
-        Norm::Batch | Norm::Measured { .. } => moments(&x, &[0, 2, 3, 4]),
-        Norm::Fixed { mean, variance } => (per_channel(mean.detach()), per_channel(variance.detach())),
+    let measured = |axes: &[usize]| {
+        let (_, centred) = centred(x.clone(), axes);
+        (mean_square(&centred, axes), centred)
     };
-    let normalised = (x - mean) / (variance + epsilon).sqrt();
-    let v = normalised * per_channel(gamma) + per_channel(beta);
+    let (variance, centred) = match norm {
+        Norm::Instance => measured(&[2, 3, 4]),
+        Norm::Batch | Norm::Measured { .. } => measured(&[0, 2, 3, 4]),
+        Norm::Fixed { mean, variance } => (per_channel(variance.detach()), x - per_channel(mean.detach())),
+    };
+    // One factor a channel, so that automatic differentiation keeps x less its mean, and not two more tensors of its size.
+    let factor = per_channel(gamma) / (variance + epsilon).sqrt();
+    let v = centred * factor + per_channel(beta);
     let negative = v.clone().lower_equal_elem(0.0);
     let sloped = v.clone() * per_channel(slope);
     v.mask_where(negative, sloped)
@@ -51,8 +67,9 @@ pub(crate) fn norm_act(
 
 pub(crate) fn batch_statistics(x: &Tensor<5>) -> (Tensor<1>, Tensor<1>) {
     let channels = x.dims()[1];
-    let (mean, variance) = moments(&x.clone().detach(), &[0, 2, 3, 4]);
-    (mean.reshape([channels]), variance.reshape([channels]))
+    let axes = [0, 2, 3, 4];
+    let (mean, centred) = centred(x.clone().detach(), &axes);
+    (mean.reshape([channels]), mean_square(&centred, &axes).reshape([channels]))
 }
 
 pub(crate) fn max_pool3d(x: Tensor<5>, [wz, wy, wx]: [usize; 3]) -> Tensor<5> {

@@ -1,19 +1,25 @@
 //! Times one training step or one prediction of a network, for `benches/training_step.py`, which sets it against
 //! PyTorch.
 //!
-//! `training_step NETWORK THREADS REPETITIONS` prints one line of JSON. NETWORK is the number of channels at the finest
-//! resolution of the small U-Net, `brats` or `acdc` for the networks of the paper, or `predict` for a prediction of the
-//! first of these. Time and memory of the process are read from Linux' `/proc`.
+//! `training_step NETWORK THREADS REPETITIONS [DEVICE]` prints one line of JSON. NETWORK is the number of channels at the
+//! finest resolution of the small U-Net, `brats` or `acdc` for the networks of the paper (`brats-full`, `acdc-full`: on its
+//! batches), or `predict` for a prediction of the first of these. DEVICE is `cpu`, or `gpu` (built with the feature `wgpu`)
+//! or `cuda` (with `cuda`): the first there is. Time and memory of the process are read from Linux' `/proc`, a graphics
+//! processor's memory from its allocator: the most in use at a time and what it has reserved for that, beside the estimate
+//! that the program makes before it starts.
 
 use std::error::Error;
 use std::fs;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Device, Distribution, Tensor};
 use dicewise::{DiceLoss, Epsilon, Partition};
 use dicewise_burn::SoftDiceLoss;
-use dicewise_train::{Adam, Channels, OutputActivation, UNetConfig, count_trainable, predict};
+use dicewise_train::{
+    Adam, Channels, OutputActivation, UNetConfig, count_trainable, predict, training_bytes_on_device,
+};
 use serde_json::json;
 
 const LEARNING_RATE: f64 = 1e-3;
@@ -25,17 +31,36 @@ const WINDOW: [usize; 3] = [128, 128, 80];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [network, threads, repetitions] = arguments.as_slice() else {
-        return Err("usage: training_step BASE|brats|acdc|predict THREADS REPETITIONS".into());
+    let (network, threads, repetitions, device) = match arguments.as_slice() {
+        [network, threads, repetitions] => (network, threads, repetitions, "cpu"),
+        [network, threads, repetitions, device] => (network, threads, repetitions, device.as_str()),
+        _ => {
+            return Err(
+                "usage: training_step BASE|brats|acdc|predict THREADS REPETITIONS [cpu|gpu|cuda]".into()
+            );
+        }
+    };
+    let device = &match device {
+        "cpu" => Device::flex(),
+        #[cfg(feature = "wgpu")]
+        "gpu" => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        #[cfg(feature = "cuda")]
+        "cuda" => Device::cuda(0),
+        other => return Err(format!("{other}: not built for it").into()),
     };
     rayon::ThreadPoolBuilder::new().num_threads(threads.parse()?).build_global()?;
     dicewise_kernels::keep_freed_memory();
     let repetitions = repetitions.parse()?;
     let result = match network.as_str() {
-        "predict" => prediction(repetitions)?,
-        "brats" => training(&UNetConfig::brats(4, 1), [2, 4, 32, 48, 48], repetitions)?,
-        "acdc" => training(&UNetConfig::acdc(1, 4), [2, 1, 32, 48, 48], repetitions)?,
-        base => training(&UNetConfig::small(1, 1, base.parse()?, 3), [2, 1, 32, 48, 32], repetitions)?,
+        "predict" => prediction(device, repetitions)?,
+        "brats" => training(device, &UNetConfig::brats(4, 1), [2, 4, 32, 48, 48], repetitions)?,
+        "brats-full" => training(device, &UNetConfig::brats(4, 1), [8, 4, 48, 80, 80], repetitions)?,
+        "acdc-full" => training(device, &UNetConfig::acdc(1, 4), [2, 1, 48, 192, 192], repetitions)?,
+        "acdc" => training(device, &UNetConfig::acdc(1, 4), [2, 1, 32, 48, 48], repetitions)?,
+        base => {
+            let config = UNetConfig::small(1, 1, base.parse()?, 3);
+            training(device, &config, [2, 1, 32, 48, 32], repetitions)?
+        }
     };
     println!("{result}");
     Ok(())
@@ -43,11 +68,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Steps on one batch: sigmoid for one output channel, softmax for more.
 fn training(
+    plain: &Device,
     config: &UNetConfig,
     input: [usize; 5],
     repetitions: usize,
 ) -> Result<serde_json::Value, Box<dyn Error>> {
-    let device = Device::flex().autodiff();
+    let device = plain.clone().autodiff();
     let network = config.init(0, &device);
     let parameters = count_trainable(&network);
     // The optimiser gets the only handle, so that it can work in place.
@@ -60,25 +86,26 @@ fn training(
         1 => (OutputActivation::Sigmoid, above(&first, 0.0)),
         _ => (OutputActivation::Softmax, quartiles(&first)),
     };
-    measure(repetitions, parameters, || {
+    let [batch, _, z, y, x] = input;
+    let estimate = training_bytes_on_device(config, batch, [x, y, z]);
+    measure(plain, repetitions, [parameters, estimate], || {
         let present = network.as_ref().ok_or("the network is lost")?;
-        let prediction = output.apply(present.forward(image.clone()));
-        let value = dice.forward(prediction, target.clone(), None)?;
+        let logits = present.forward(image.clone());
+        let value = dice.forward_logits(logits, target.clone(), output.into(), None)?;
         let gradients = GradientsParams::from_grads(value.tensor.backward(), present);
         network = network.take().map(|network| adam.step(LEARNING_RATE, network, gradients));
         Ok(value.loss)
     })
 }
 
-fn prediction(repetitions: usize) -> Result<serde_json::Value, Box<dyn Error>> {
-    let device = Device::flex();
-    let network = UNetConfig::brats(4, 1).init(0, &device);
+fn prediction(device: &Device, repetitions: usize) -> Result<serde_json::Value, Box<dyn Error>> {
+    let network = UNetConfig::brats(4, 1).init(0, device);
     let parameters = count_trainable(&UNetConfig::brats(4, 1).init(0, &device.clone().autodiff()));
     let voxels: usize = VOLUME.iter().product();
     let data: Vec<f32> = (0..4 * voxels).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
-    measure(repetitions, parameters, || {
+    measure(device, repetitions, [parameters, 0], || {
         let volume = Channels { data: &data, channels: 4, shape: VOLUME };
-        let map = predict(&network, &device, OutputActivation::Sigmoid, volume, WINDOW);
+        let map = predict(&network, device, OutputActivation::Sigmoid, volume, WINDOW);
         Ok(map.iter().map(|p| f64::from(*p)).sum::<f64>() / voxels as f64)
     })
 }
@@ -96,26 +123,27 @@ fn quartiles(image: &Tensor<5>) -> Tensor<5> {
 }
 
 fn measure(
+    device: &Device,
     repetitions: usize,
-    parameters: usize,
+    [parameters, estimate]: [usize; 2],
     mut step: impl FnMut() -> Result<f64, Box<dyn Error>>,
 ) -> Result<serde_json::Value, Box<dyn Error>> {
     let before_mib = memory_mib("VmRSS:")?;
     // Memory is being claimed and threads are being started.
-    for _ in 0..repetitions.clamp(1, 3) {
-        step()?;
-    }
+    let in_use = most_in_use(device, || (0..repetitions.clamp(1, 3)).try_for_each(|_| step().map(drop)))?;
+    device.sync()?;
     let start = Usage::of_this_process()?;
     let mut steps_ms = Vec::with_capacity(repetitions);
     let mut loss = f64::NAN;
     for _ in 0..repetitions {
         let start = Instant::now();
         loss = step()?;
+        device.sync()?;
         steps_ms.push(start.elapsed().as_secs_f64() * 1e3);
     }
     let end = Usage::of_this_process()?;
     let each = |total: f64| total / repetitions as f64;
-    Ok(json!({
+    let mut result = json!({
         "parameters": parameters,
         "loss": loss,
         "steps_ms": steps_ms,
@@ -124,7 +152,34 @@ fn measure(
         "page_faults": each(end.page_faults - start.page_faults),
         "before_mib": before_mib,
         "peak_mib": memory_mib("VmHWM:")?,
-    }))
+    });
+    if let Some(usage) = device.memory_pool_usage() {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        result["device_estimate_mib"] = json!(mib(estimate as u64));
+        result["device_in_use_mib"] = json!(mib(in_use));
+        result["device_reserved_mib"] = json!(mib(usage.bytes_reserved));
+    }
+    Ok(result)
+}
+
+/// The most bytes of a graphics processor's memory in use at a time, looked at again and again while `work` is done.
+fn most_in_use(
+    device: &Device,
+    work: impl FnOnce() -> Result<(), Box<dyn Error>>,
+) -> Result<u64, Box<dyn Error>> {
+    let (most, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while let (false, Some(usage)) = (done.load(Ordering::Relaxed), device.memory_pool_usage()) {
+                most.fetch_max(usage.bytes_in_use, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_micros(200));
+            }
+        });
+        let outcome = work();
+        done.store(true, Ordering::Relaxed);
+        outcome
+    })?;
+    Ok(most.into_inner())
 }
 
 /// A field of `/proc/self/status` that is given in KiB.

@@ -26,7 +26,7 @@ pub use batches::Batches;
 pub use empty_class::EmptyClass;
 pub use error::TrainError;
 pub use lesson::Lesson;
-pub use memory::training_bytes;
+pub use memory::{training_bytes, training_bytes_on_device};
 pub use optimizer::{Adam, kernel_square_sum};
 pub use parameters::count_trainable;
 pub use predict::{Channels, OutputActivation, predict};

@@ -1,5 +1,5 @@
 //! What a training step needs of memory.
-use crate::unet::UNetConfig;
+use crate::unet::{Activation, UNetConfig};
 
 /// Weights, their gradients and Adam's two moments.
 const COPIES_OF_WEIGHTS: usize = 4;
@@ -59,6 +59,49 @@ pub fn training_bytes(config: &UNetConfig, batch: usize, shape: [usize; 3]) -> u
         tape.second(here * first, here * second);
     }
     BYTES * (tape.peak + COPIES_OF_WEIGHTS * config.weights())
+}
+
+/// Tensors of a block's input that are there for a moment in its backward pass, beside those that are kept for it.
+const PASSING: usize = 2;
+
+/// Bytes of a graphics processor's memory in use at the peak of a training step in `f32`, for a batch of patches of `shape`
+/// voxels (x, y, z).
+///
+/// There every operation is Burn's own, and automatic differentiation keeps for each block (normalisation, activation,
+/// convolution) its input less the mean, where the activation bends, and what the convolution reads; for PReLU what it reads
+/// too. Of each pooling it keeps which voxel was the greatest so far. What the allocator reserves may be more.
+pub fn training_bytes_on_device(config: &UNetConfig, batch: usize, shape: [usize; 3]) -> usize {
+    let copies = if config.activation == Activation::Prelu { 4 } else { 3 };
+    let mut voxels = batch * shape.iter().product::<usize>();
+    let mut kept = voxels * config.in_channels;
+    let mut peak = 0;
+    let mut block = |channels: usize, voxels: usize, more: usize| {
+        kept += copies * channels * voxels + more;
+        peak = peak.max(kept + PASSING * channels * voxels);
+    };
+    let mut levels = Vec::new();
+    let mut before = None;
+    for (&[first, second], window) in config.encoder.iter().zip(&config.pooling) {
+        // The first convolution of the network is bare.
+        before.into_iter().for_each(|channels| block(channels, voxels, 0));
+        let taps = window.iter().product::<usize>();
+        block(first, voxels, second * voxels / taps * (taps - 1));
+        levels.push((voxels, second));
+        voxels /= taps;
+        before = Some(second);
+    }
+    before.into_iter().for_each(|channels| block(channels, voxels, 0));
+    block(config.bottom[0], voxels, 0);
+    let mut coarse = config.bottom[1];
+    for ((voxels, skip), [first, second]) in levels.into_iter().rev().zip(&config.decoder) {
+        block(skip + coarse, voxels, 0);
+        block(*first, voxels, 0);
+        coarse = *second;
+    }
+    // The head; logits and target, both in another order for the loss, and the gradient.
+    let whole = batch * shape.iter().product::<usize>();
+    block(coarse, whole, 5 * config.out_channels * whole);
+    BYTES * (peak + COPIES_OF_WEIGHTS * config.weights())
 }
 
 /// Values in memory now and at most.

@@ -24,6 +24,15 @@ impl OutputActivation {
     }
 }
 
+impl From<OutputActivation> for dicewise::Activation {
+    fn from(activation: OutputActivation) -> Self {
+        match activation {
+            OutputActivation::Sigmoid => Self::Sigmoid,
+            OutputActivation::Softmax => Self::Softmax,
+        }
+    }
+}
+
 /// A volume with channels, `[C, Z, Y, X]`, x fastest.
 #[derive(Clone, Copy, Debug)]
 pub struct Channels<'a> {

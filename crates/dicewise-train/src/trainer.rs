@@ -374,15 +374,15 @@ impl Batch {
 
     /// `loss` of the configuration's output, with its cross-entropy.
     fn loss(self, network: &UNet, config: &TrainingConfig, loss: &DiceLoss) -> Result<DiceValue, DiceError> {
-        let logits = network.forward(self.image);
+        let (logits, output) = (network.forward(self.image), config.output);
         let dice = SoftDiceLoss::new(loss.clone());
         if config.cross_entropy == 0.0 {
-            return dice.forward(config.output.apply(logits), self.target, Some(&self.presence));
+            return dice.forward_logits(logits, self.target, output.into(), Some(&self.presence));
         }
-        let prediction = config.output.apply(logits.clone());
-        let value = dice.forward(prediction, self.target.clone(), Some(&self.presence))?;
+        let (own, target) = (logits.clone(), self.target.clone());
+        let value = dice.forward_logits(own, target, output.into(), Some(&self.presence))?;
         let missing = missing_maps(loss.missing_labels(), &value.sums, &self.presence);
-        let added = cross_entropy(logits, self.target, config.output, &missing);
+        let added = cross_entropy(logits, self.target, output, &missing);
         let added = added * config.cross_entropy as f32;
         let loss = value.loss + f64::from(added.clone().into_scalar::<f32>());
         Ok(DiceValue { tensor: value.tensor + added, loss, ..value })

@@ -11,6 +11,11 @@ mod against_the_oracle;
 mod bad_input;
 /// What is tracked, and what is not.
 mod graph;
+/// The kernels for graphics processors (`cargo xtask gpu` sees to it that there is one, if only in software).
+#[cfg(feature = "wgpu")]
+mod graphics;
+/// The loss of logits.
+mod logits;
 /// Eq. 3 in tensor operations.
 mod plain;
 /// Every combination of choices that a loss accepts, and batches to try them on.

@@ -3,7 +3,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What computes, as typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum DeviceName {
     /// `cpu`
     Cpu,
@@ -18,6 +18,12 @@ impl FromStr for DeviceName {
 
     /// Without a number, the first.
     fn from_str(name: &str) -> Result<Self, String> {
+        if name.contains(',') {
+            return Err("one training runs on one device, since batch-wise Dice needs the sums of the whole batch and Burn \
+                        has no way to exchange them; `dicewise run --jobs` spreads trainings over several, and with \
+                        PyTorch DistributedDataParallel is exact (docs/pytorch.md)"
+                .to_owned());
+        }
         let (kind, number) = name.split_once(':').unwrap_or((name, "0"));
         match (kind, number.parse()) {
             ("cpu", _) if kind == name => Ok(Self::Cpu),

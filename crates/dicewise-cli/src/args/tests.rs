@@ -44,7 +44,7 @@ fn seeds_and_triples_are_lists_with_commas() {
     let Ok(Args { command: Command::Run(run), .. }) = parse("dicewise run x.toml --seed 0,1 --seed 5") else {
         panic!("not accepted")
     };
-    assert_eq!((run.seeds, run.jobs, run.device.device), (vec![0, 1, 5], 1, DeviceName::Cpu));
+    assert_eq!((run.seeds, run.jobs, run.devices.names), (vec![0, 1, 5], 1, vec![DeviceName::Cpu]));
     assert_eq!("1.5625,1.5625,2.5".parse(), Ok(Spacing([1.5625, 1.5625, 2.5])));
     assert_eq!("32,48".parse::<Shape>(), Err("2 numbers instead of three, for x,y,z".to_owned()));
     assert!("32,0,32".parse::<Shape>().is_err() && "1,-1,1".parse::<Spacing>().is_err());
@@ -79,6 +79,7 @@ fn labels_merge_values() {
 fn bad_values_exit_with_2_and_say_what_is_accepted() {
     for (line, accepted) in [
         ("dicewise run x.toml --device tpu:0", "accepted: cpu, gpu:0, cuda:0"),
+        ("dicewise train d --device gpu:0,gpu:1", "DistributedDataParallel"),
         ("dicewise run x.toml --jobs 0", "a whole number of 1 or more"),
         ("dicewise check DATA --layout acdd", "a similar value exists: 'acdc'"),
         ("dicewise explain --partition BI --epsilon 0", "a number greater than 0, or `heuristic`"),

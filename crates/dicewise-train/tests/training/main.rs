@@ -15,6 +15,9 @@ mod damage;
 mod damaged_checkpoints;
 /// Noticing a class that is no longer predicted.
 mod empty_class;
+/// Networks and trainings on a graphics processor (`cargo xtask gpu` sees to it that there is one, if only in software).
+#[cfg(feature = "wgpu")]
+mod graphics;
 /// Checkpoints made to exhaust memory, time or the stack.
 mod hostile_checkpoints;
 /// That training works at all.
