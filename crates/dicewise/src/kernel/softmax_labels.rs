@@ -1,8 +1,8 @@
 //! The usual case of softmax: label maps, no merged classes, a derivative that is affine in y.
 //!
-//! A few classes are kept in registers ([`softmax_few`](super::softmax_few)). Of more, blocks of moderate logits, which are
-//! nearly all, are taken class after class ([`softmax_rows`](super::softmax_rows)). What these leave, and `f64`, is done
-//! sixteen voxels after the other ([`softmax_tile`](super::softmax_tile)).
+//! Blocks of moderate logits are nearly all: a few classes are kept in registers ([`softmax_few`](super::softmax_few)), more are
+//! taken class after class ([`softmax_rows`](super::softmax_rows)). What these leave, and `f64`, is done sixteen voxels after
+//! the other ([`softmax_tile`](super::softmax_tile)).
 
 use super::{
     Backward, Forward, InstructionSet, MapSums,
