@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as Flags, Parser, Subcommand};
 
-pub(crate) use device::DeviceName;
+pub(crate) use device::{Device, DeviceName, Devices, Loading};
 pub(crate) use slurm::Slurm;
 pub(crate) use values::{
     Activation, Checkpoint, EmptyTruth, Epsilon, Label, Layout, Missing, Network, Partition, Schedule,
     Setting, Shape, Spacing,
 };
-use values::{above_zero, at_least_one, at_least_two, loaders, share};
+use values::{above_zero, at_least_one, at_least_two, share};
 
 /// Trains segmentation networks right when labels are missing or empty.
 ///
@@ -387,50 +387,6 @@ pub(crate) struct Check {
 Examples:
   dicewise devices")]
 pub(crate) struct ListDevices {}
-
-/// Where the networks of a grid run.
-#[derive(Debug, Flags)]
-pub(crate) struct Devices {
-    /// What to compute on: cpu, or gpu:0, cuda:0 and the like where the program was built for it (see `dicewise devices`).
-    /// Several, separated by commas, share the cells of --jobs; each cell is trained on one.
-    #[arg(
-        id = "devices",
-        long = "device",
-        value_name = "DEVICE",
-        value_delimiter = ',',
-        default_value = "cpu"
-    )]
-    pub(crate) names: Vec<DeviceName>,
-}
-
-/// Where a network runs.
-#[derive(Debug, Flags)]
-pub(crate) struct Device {
-    /// What to compute on: cpu, or gpu:0, cuda:0 and the like where the program was built for it (see `dicewise devices`).
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    pub(crate) device: DeviceName,
-}
-
-/// Who prepares batches.
-#[derive(Debug, Flags)]
-pub(crate) struct Loading {
-    /// Threads of each training that load and augment batches ahead of it. The result is the same with any number. By
-    /// default 0 on cpu, where the training uses all threads itself, and 4 elsewhere.
-    #[arg(long, value_name = "N", value_parser = loaders)]
-    loaders: Option<usize>,
-}
-
-impl Loading {
-    /// What was asked for, or what suits the device.
-    pub(crate) fn loaders(&self, device: DeviceName) -> usize {
-        self.loaders.unwrap_or(if device == DeviceName::Cpu { 0 } else { 4 })
-    }
-
-    /// What was asked for.
-    pub(crate) fn given(&self) -> Option<usize> {
-        self.loaders
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -44,9 +44,10 @@ pub(crate) fn device(name: DeviceName) -> Result<Device, RunError> {
 ///
 /// # Errors
 /// If there are more devices than trainings at the same time, and as [`device`].
-pub(crate) fn of_jobs(names: &[DeviceName], jobs: usize) -> Result<Vec<Device>, RunError> {
+pub(crate) fn of_jobs(names: &[DeviceName], jobs: usize) -> Result<Vec<(DeviceName, Device)>, RunError> {
     at_most(names, jobs)?;
-    let devices = names.iter().map(|&name| device(name)).collect::<Result<Vec<_>, _>>()?;
+    let named = |&name: &DeviceName| Ok((name, device(name)?));
+    let devices = names.iter().map(named).collect::<Result<Vec<_>, RunError>>()?;
     Ok(devices.iter().cycle().take(jobs).cloned().collect())
 }
 

@@ -113,7 +113,7 @@ pub(crate) fn run(args: &args::Run, stop: &AtomicBool) -> Result<ExitCode, RunEr
     let threads = (rayon::current_num_threads() / args.jobs).max(1);
     std::thread::scope(|scope| {
         let work = &work;
-        for (device, name) in devices.iter().zip(args.devices.names.iter().cycle()) {
+        for (name, device) in &devices {
             let loaders = args.loading.loaders(*name);
             scope.spawn(move || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
                 Ok(pool) => pool.install(|| work(device, loaders)),

@@ -1,6 +1,10 @@
-//! `--device`: the words for what computes.
+//! `--device`: the words for what computes, and `--loaders`, for what feeds it.
 use std::fmt;
 use std::str::FromStr;
+
+use clap::Args as Flags;
+
+use super::values::loaders;
 
 /// What computes, as typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,5 +48,49 @@ impl fmt::Display for DeviceName {
             Self::Gpu(number) => write!(f, "gpu:{number}"),
             Self::Cuda(number) => write!(f, "cuda:{number}"),
         }
+    }
+}
+
+/// Where the networks of a grid run.
+#[derive(Debug, Flags)]
+pub(crate) struct Devices {
+    /// What to compute on: cpu, or gpu:0, cuda:0 and the like where the program was built for it (see `dicewise devices`).
+    /// Several, separated by commas, share the cells of --jobs; each cell is trained on one.
+    #[arg(
+        id = "devices",
+        long = "device",
+        value_name = "DEVICE",
+        value_delimiter = ',',
+        default_value = "cpu"
+    )]
+    pub(crate) names: Vec<DeviceName>,
+}
+
+/// Where a network runs.
+#[derive(Debug, Flags)]
+pub(crate) struct Device {
+    /// What to compute on: cpu, or gpu:0, cuda:0 and the like where the program was built for it (see `dicewise devices`).
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: DeviceName,
+}
+
+/// Who prepares batches.
+#[derive(Debug, Flags)]
+pub(crate) struct Loading {
+    /// Threads of each training that load and augment batches ahead of it. The result is the same with any number. By
+    /// default 0 on cpu, where the training uses all threads itself, and 4 elsewhere.
+    #[arg(long, value_name = "N", value_parser = loaders)]
+    loaders: Option<usize>,
+}
+
+impl Loading {
+    /// What was asked for, or what suits the device.
+    pub(crate) fn loaders(&self, device: DeviceName) -> usize {
+        self.loaders.unwrap_or(if device == DeviceName::Cpu { 0 } else { 4 })
+    }
+
+    /// What was asked for.
+    pub(crate) fn given(&self) -> Option<usize> {
+        self.loaders
     }
 }

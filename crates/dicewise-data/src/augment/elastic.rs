@@ -6,6 +6,7 @@ use rand_distr::{Distribution, StandardNormal};
 use super::patch::Patch;
 use super::region::Region;
 use super::warp::warp;
+use crate::preprocess::gaussian;
 
 /// A smooth displacement of every voxel of a patch.
 ///
@@ -176,11 +177,8 @@ impl Stretch {
 /// Noise between its zeros, blurred along each axis.
 fn blurred(noise: &[f32]) -> Vec<f32> {
     assert_eq!(noise.len(), POINTS.pow(3), "30³ values of noise");
-    let gauss = |distance: usize| (-0.5 * (distance as f64 / SMOOTHNESS).powi(2)).exp();
-    // Cut off at 4σ, as scipy does.
-    let reach = (4.0 * SMOOTHNESS + 0.5) as usize;
-    let sum: f64 = gauss(0) + 2.0 * (1..=reach).map(gauss).sum::<f64>();
-    let weight = |distance| if distance <= reach { (gauss(distance) / sum) as f32 } else { 0.0 };
+    let kernel = gaussian(SMOOTHNESS);
+    let weight = |distance| kernel.get(kernel.len() / 2 + distance).map_or(0.0, |weight| *weight as f32);
     // Of each value in each point.
     let weights: [[f32; SIDE]; POINTS] =
         std::array::from_fn(|j| std::array::from_fn(|i| weight(i.abs_diff(j + PADDING))));

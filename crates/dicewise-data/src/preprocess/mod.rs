@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use distance::signed_distances_mm;
 pub use error::PreprocessError;
 pub use normalise::{ZScoreOver, clip_to_quantiles, quantile, z_score};
+pub(crate) use resample::gaussian;
 pub use resample::{
     Alignment, LabelRule, anti_alias, grid_about_centre, grid_with_spacing, resample,
     resample_between_centres, resample_by_distance, resample_labels,

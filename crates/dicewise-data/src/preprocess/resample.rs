@@ -92,13 +92,20 @@ pub fn anti_alias(image: &mut Image, factor: [f64; 3]) {
     }
 }
 
-/// Convolves with a Gaussian along one axis.
-fn blur(data: &mut [f32], shape: [usize; 3], axis: usize, sigma: f64) {
+/// The weights of a Gaussian at whole distances, cut off at 4σ as scipy does; the middle one is at distance 0.
+pub(crate) fn gaussian(sigma: f64) -> Vec<f64> {
     let radius = (4.0 * sigma + 0.5) as usize;
     let mut kernel: Vec<f64> =
         (0..=2 * radius).map(|i| (-0.5 * ((i as f64 - radius as f64) / sigma).powi(2)).exp()).collect();
     let sum: f64 = kernel.iter().sum();
     kernel.iter_mut().for_each(|k| *k /= sum);
+    kernel
+}
+
+/// Convolves with a Gaussian along one axis.
+fn blur(data: &mut [f32], shape: [usize; 3], axis: usize, sigma: f64) {
+    let kernel = gaussian(sigma);
+    let radius = kernel.len() / 2;
     let n = shape[axis];
     let stride: usize = shape[..axis].iter().product();
     // A line with its border repeated, so that the products of one tap can be added to all voxels at once.
