@@ -5,7 +5,13 @@ use sealed::Lane;
 pub(crate) mod sealed {
     use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
-    use crate::{DenseMaps, Target};
+    use crate::{
+        DenseMaps, Target,
+        kernel::{
+            lanes::Lanes,
+            tile::{Simd, Tile},
+        },
+    };
 
     pub trait Sealed {}
 
@@ -24,6 +30,8 @@ pub(crate) mod sealed {
         + Neg<Output = Self>
         + 'static
     {
+        /// Sixteen values side by side.
+        type Tile<S: Simd>: Tile<Self>;
         const ZERO: Self;
         const ONE: Self;
         /// What [`Lane::magnitude`] stays below for finite values.
@@ -35,10 +43,12 @@ pub(crate) mod sealed {
         /// Grows with |x|, NaN above infinity: an integer maximum of it finds values that are not finite.
         fn magnitude(self) -> u32;
         fn abs(self) -> Self;
-        /// self · factor + summand, in one rounding where `FMA`.
-        fn times_plus<const FMA: bool>(self, factor: Self, summand: Self) -> Self;
-        /// eˣ for x ≤ 88; below −87 it stays at e⁻⁸⁷, 10⁻³⁸.
-        fn exp<const FMA: bool>(self) -> Self;
+        /// self · factor + summand, in one rounding where that is one instruction of every such machine.
+        fn times_plus(self, factor: Self, summand: Self) -> Self;
+        /// As [`Tile::exp`].
+        fn exp(x: Lanes<Self>) -> Lanes<Self>;
+        /// As [`Tile::ln`].
+        fn ln(x: Lanes<Self>) -> Lanes<Self>;
         /// The values themselves, if they are `f32`.
         fn as_f32(values: &[Self]) -> Option<&[f32]>;
         /// The values themselves, if they are `f32`.
@@ -47,8 +57,6 @@ pub(crate) mod sealed {
         fn of_maps(maps: DenseMaps<'_>) -> Option<&[Self]>;
         /// Whether all values of a target are of this type, or of a shorter one.
         fn is_exact(target: &Target<'_>) -> bool;
-        /// ln x for normal x > 0.
-        fn ln<const FMA: bool>(self) -> Self;
     }
 }
 

@@ -75,22 +75,22 @@ impl<'a> Target<'a> {
         matches!(self.kind, Kind::Dense(_)) && self.mask.is_none()
     }
 
-    /// Writes the class of each voxel of a block: [`LEFT_OUT`] where ignored or masked, and 0 everywhere
-    /// else if the target is dense.
+    /// Writes the class of each voxel of a block: [`LEFT_OUT`] where ignored or masked, which is true if there are
+    /// such, and 0 everywhere else if the target is dense.
     #[inline(always)]
     pub(crate) fn codes(
         &self,
         b: usize,
         voxels: &Range<usize>,
         codes: &mut Vec<i32>,
-    ) -> Result<(), DiceError> {
+    ) -> Result<bool, DiceError> {
         let here = self.shape.sample(b, voxels);
-        codes.clear();
+        codes.resize(voxels.len(), 0);
         let classes = self.shape.classes();
-        let in_range = match self.kind {
+        let mut least = match self.kind {
             Kind::Dense(_) => {
-                codes.resize(voxels.len(), 0);
-                true
+                codes.fill(0);
+                0
             }
             Kind::Labels(labels) => match labels {
                 LabelMap::U8(l) => encode(&l[here.clone()], classes, self.ignore_index, codes),
@@ -101,11 +101,18 @@ impl<'a> Target<'a> {
             },
         };
         if let Some(mask) = self.mask {
+            let unmasked = std::mem::replace(&mut least, 0);
             for (code, &counts) in codes.iter_mut().zip(&mask[here.clone()]) {
                 *code = if counts { *code } else { LEFT_OUT };
+                least = least.min(*code);
             }
+            // What is no class does not matter under the mask.
+            least = if unmasked == NO_CLASS { NO_CLASS } else { least };
         }
-        if in_range { Ok(()) } else { self.find_bad_label(b, voxels, codes) }
+        if least == NO_CLASS {
+            self.find_bad_label(b, voxels, codes)?;
+        }
+        Ok(least < 0)
     }
 
     #[cold]
@@ -128,46 +135,64 @@ pub(crate) const LEFT_OUT: i32 = -1;
 /// The code of a label that is no class.
 const NO_CLASS: i32 = -2;
 
-/// Writes the codes of `labels`; false if one of them is no class.
+/// Writes the codes of `labels` and returns the lowest, or 0: [`NO_CLASS`] is the lowest of all.
 #[inline(always)]
-fn encode<L: Label>(labels: &[L], classes: usize, ignore: Option<i64>, codes: &mut Vec<i32>) -> bool {
-    codes.resize(labels.len(), 0);
+fn encode<L: Label>(labels: &[L], classes: usize, ignore: Option<i64>, codes: &mut [i32]) -> i32 {
     let classes = classes as i32;
-    let mut refused = 0;
+    let all_classes = L::are_below(labels, classes);
     match ignore.and_then(L::from_i64) {
-        None => {
+        Some(ignore) if !(all_classes && !ignore.is_below(classes)) => {
+            let mut least = 0;
             for (code, &label) in codes.iter_mut().zip(labels) {
-                *code = label.code(classes);
-                refused = refused.min(*code);
+                let own = if label.is_below(classes) { label.as_code() } else { NO_CLASS };
+                *code = if label == ignore { LEFT_OUT } else { own };
+                least = least.min(*code);
             }
+            least
         }
-        Some(ignore) => {
+        _ if all_classes => {
+            codes.iter_mut().zip(labels).for_each(|(code, &label)| *code = label.as_code());
+            0
+        }
+        _ => {
             for (code, &label) in codes.iter_mut().zip(labels) {
-                let own = label.code(classes);
-                let ignored = label == ignore;
-                *code = if ignored { LEFT_OUT } else { own };
-                refused = refused.min(if ignored { 0 } else { own });
+                *code = if label.is_below(classes) { label.as_code() } else { NO_CLASS };
             }
+            NO_CLASS
         }
     }
-    refused == 0
 }
 
 /// An integer type of label maps.
 trait Label: Copy + PartialEq {
-    /// The label, or [`NO_CLASS`].
-    fn code(self, classes: i32) -> i32;
+    /// Whether it is in 0..classes.
+    fn is_below(self, classes: i32) -> bool;
+    /// Whether all are.
+    fn are_below(labels: &[Self], classes: i32) -> bool;
+    /// A label in 0..classes.
+    fn as_code(self) -> i32;
     /// `None` for values that this type does not have.
     fn from_i64(value: i64) -> Option<Self>;
 }
 
 macro_rules! label {
-    ($($type:ty as $wide:ty, $unsigned:ty);*) => {$(
+    ($($type:ty as $unsigned:ty),*) => {$(
         impl Label for $type {
             #[inline(always)]
-            fn code(self, classes: i32) -> i32 {
-                let wide = <$wide>::from(self);
-                if (wide as $unsigned) < classes as $unsigned { wide as i32 } else { NO_CLASS }
+            fn is_below(self, classes: i32) -> bool {
+                u64::from(self as $unsigned) < classes as u64
+            }
+
+            #[inline(always)]
+            fn are_below(labels: &[Self], classes: i32) -> bool {
+                // Negative ones are large as unsigned ones.
+                let largest = labels.iter().fold(0, |largest: $unsigned, &label| largest.max(label as $unsigned));
+                u64::from(largest) < classes as u64
+            }
+
+            #[inline(always)]
+            fn as_code(self) -> i32 {
+                self as i32
             }
 
             fn from_i64(value: i64) -> Option<Self> {
@@ -177,7 +202,7 @@ macro_rules! label {
     )*};
 }
 
-label!(u8 as i32, u32; u16 as i32, u32; i16 as i32, u32; i32 as i32, u32; i64 as i64, u64);
+label!(u8 as u8, u16 as u16, i16 as u16, i32 as u32, i64 as u64);
 
 /// Borrowed integer labels, `[B, I]`: a label is the index of its class.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::{
     Kernel, MapSums, Wanted,
     codes::Codes,
-    lanes::{LANES, Lanes},
+    lanes::LANES,
+    tile::{Simd, Tile},
 };
 use crate::{
     DiceError, Element, Target,
@@ -25,7 +26,7 @@ impl<'a, T: Element, M: Fn(usize) -> &'a [T]> Kernel for Load<'_, T::Lane, M> {
     type Output = bool;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> bool {
+    fn run<S: Simd>(self) -> bool {
         let mut finite = true;
         for (c, row) in self.rows.chunks_exact_mut(self.codes.len()).enumerate() {
             finite &= load_logits((self.map)(c), self.codes, self.left_out, row);
@@ -48,7 +49,7 @@ impl<'a, T: Element, M: Fn(usize) -> &'a [T]> Kernel for LoadTiles<'_, T::Lane, 
     type Output = bool;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> bool {
+    fn run<S: Simd>(self) -> bool {
         let mut finite = true;
         let block = self.block.as_chunks_mut::<LANES>().0;
         for c in 0..self.classes {
@@ -84,7 +85,7 @@ impl<F: Lane> Kernel for Gather<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<S: Simd>(self) {
         let tiles = self.block.as_chunks::<LANES>().0.iter().skip(self.c).step_by(self.classes);
         for (out, tile) in self.row.as_chunks_mut::<LANES>().0.iter_mut().zip(tiles) {
             *out = *tile;
@@ -104,7 +105,7 @@ impl<T: Element> Kernel for Store<'_, T::Lane, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<S: Simd>(self) {
         if !self.left_out {
             self.map.iter_mut().zip(self.row).for_each(|(out, &value)| *out = T::narrow(value));
             return;
@@ -174,7 +175,8 @@ impl<'a, F: Lane> Input<'a, F> {
 
     /// Whether the lowest and the highest value lie in [0, 1], up to rounding.
     #[inline(always)]
-    pub(super) fn in_range((lowest, highest): (Lanes<F>, Lanes<F>)) -> bool {
+    pub(super) fn in_range<V: Tile<F>>((lowest, highest): (V, V)) -> bool {
+        let (lowest, highest) = (lowest.lanes(), highest.lanes());
         let (low, high) = (F::of(LOWEST), F::of(HIGHEST));
         lowest.0.iter().all(|&y| y >= low) && highest.0.iter().all(|&y| y <= high)
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{InstructionSet, Kernel, MapSums, lanes::LANES};
+use super::{InstructionSet, Kernel, MapSums, lanes::LANES, tile::Simd};
 use crate::{DiceError, Target, target::LEFT_OUT};
 
 /// The length of a row that holds `voxels`.
@@ -33,9 +33,9 @@ impl Codes {
         if target.is_dense_and_whole() && !self.left_out && self.codes.len() == voxels.len() {
             return Ok(&self.codes);
         }
-        target.codes(b, voxels, &mut self.codes)?;
+        let some_left_out = target.codes(b, voxels, &mut self.codes)?;
         self.codes.resize(padded(voxels.len()), LEFT_OUT);
-        self.left_out = self.codes.iter().fold(0, |least: i32, &code| least.min(code)) < 0;
+        self.left_out = some_left_out || self.codes.len() > voxels.len();
         Ok(&self.codes)
     }
 
@@ -71,9 +71,9 @@ impl Codes {
         self.codes.as_chunks().0
     }
 
-    /// Adds the voxels of each class to its target's sums, and those that count to `voxels` of class 0.
-    pub(super) fn count<'a>(&'a self, sums: &'a mut [MapSums], all: bool) -> Count<'a> {
-        Count { codes: &self.codes, sums, all }
+    /// Adds the voxels of each class to its target's sums.
+    pub(super) fn count<'a>(&'a self, sums: &'a mut [MapSums]) -> Count<'a> {
+        Count { codes: &self.codes, sums }
     }
 }
 
@@ -88,7 +88,7 @@ impl Kernel for Read<'_> {
     type Output = Result<(), DiceError>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
+    fn run<S: Simd>(self) -> Self::Output {
         self.codes.read(self.target, self.b, self.voxels).map(drop)
     }
 }
@@ -96,26 +96,15 @@ impl Kernel for Read<'_> {
 pub(super) struct Count<'a> {
     codes: &'a [i32],
     sums: &'a mut [MapSums],
-    all: bool,
 }
 
 impl Kernel for Count<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        if self.all {
-            self.sums[0].voxels +=
-                f64::from(self.codes.iter().map(|&code| i32::from(code >= 0)).sum::<i32>());
-        }
-        if self.sums.len() > 16 {
-            for &code in self.codes.iter().filter(|&&code| code >= 0) {
-                self.sums[code as usize].target += 1.0;
-            }
-            return;
-        }
-        for (c, sums) in self.sums.iter_mut().enumerate() {
-            sums.target += f64::from(self.codes.iter().map(|&code| i32::from(code == c as i32)).sum::<i32>());
+    fn run<S: Simd>(self) {
+        for &code in self.codes.iter().filter(|&&code| code >= 0) {
+            self.sums[code as usize].target += 1.0;
         }
     }
 }

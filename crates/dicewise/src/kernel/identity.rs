@@ -4,36 +4,46 @@ use super::{
     Backward, Forward, Kernel, MapSums,
     block::{Input, Truth, add_map, find_bad_value, fold, load_dense, load_probabilities},
     codes::{Codes, padded},
-    lanes::Lanes,
+    instruction_set::prefetch,
+    tile::{Simd, Tile},
 };
 use crate::{DiceError, Element, Target, element::sealed::Lane, shape::Chunk, target::Kind};
 
 /// Voxels of a block.
 const BLOCK: usize = 1024;
 
+/// Tiles ahead of the one at hand that are asked for.
+const AHEAD: usize = 32;
+
 /// The sums of a map over a block in `f64`; false if p or y is outside of [0, 1].
 #[inline(always)]
-fn add_plain<F: Lane, const FMA: bool, const DENSE: bool>(
+fn add_plain<F: Lane, V: Tile<F>, const DENSE: bool>(
     input: &Input<'_, F>,
     class: i32,
     sums: &mut MapSums,
 ) -> bool {
-    let zero = Lanes::splat(F::ZERO);
-    let [mut overlap, mut target, mut prediction] = [Lanes::splat(0.0_f64); 3];
+    let zero = V::splat(F::ZERO);
+    let [mut overlap, mut target, mut prediction] = [V::wide_zeros(); 3];
     let (mut range, mut range_y) = ((zero, zero), (zero, zero));
-    for (tile, codes) in input.codes.iter().enumerate() {
-        let p = Lanes(input.x[tile]);
+    let x = &input.x[..input.codes.len()];
+    for (tile, (codes, p)) in input.codes.iter().zip(x).enumerate() {
+        prefetch(std::ptr::from_ref(p).wrapping_add(AHEAD));
+        let p = V::load(p);
         range = (range.0.min(p), range.1.max(p));
-        prediction = prediction.plus(p.widened());
+        prediction = p.add_to(prediction);
         if DENSE {
-            let y = Lanes(input.y[tile]);
+            let y = &input.y[tile];
+            prefetch(std::ptr::from_ref(y).wrapping_add(AHEAD));
+            let y = V::load(y);
             range_y = (range_y.0.min(y), range_y.1.max(y));
-            target = target.plus(y.widened());
-            overlap = p.widened().times_plus::<FMA>(y.widened(), overlap);
+            target = y.add_to(target);
+            overlap = p.add_product_to(y, overlap);
         } else {
-            overlap = overlap.plus(p.where_class(codes, class, zero).widened());
+            overlap = p.only(V::is_class(codes, class)).add_to(overlap);
         }
     }
+    let (overlap, target, prediction) =
+        (V::wide_lanes(overlap), V::wide_lanes(target), V::wide_lanes(prediction));
     sums.overlap += overlap.sum();
     sums.prediction += prediction.sum();
     sums.target += if DENSE { target.sum() } else { input.count(class) };
@@ -47,7 +57,7 @@ impl<T: Element> Kernel for Measure<'_, T> {
     type Output = Result<Vec<MapSums>, DiceError>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
+    fn run<S: Simd>(self) -> Self::Output {
         let Forward { wanted, input, target, chunk } = self.0;
         let shape = target.shape();
         let plain = !wanted.squares && !wanted.background;
@@ -69,8 +79,8 @@ impl<T: Element> Kernel for Measure<'_, T> {
                 let accepted = if plain && T::Lane::is_exact(target) {
                     let input = Input::new(row, target, map, &voxels, &codes, (&mut x, &mut y));
                     let accepted = match input.is_dense() {
-                        true => add_plain::<_, FMA, true>(&input, class, sums),
-                        false => add_plain::<_, FMA, false>(&input, class, sums),
+                        true => add_plain::<_, <T::Lane as Lane>::Tile<S>, true>(&input, class, sums),
+                        false => add_plain::<_, <T::Lane as Lane>::Tile<S>, false>(&input, class, sums),
                     };
                     accepted && input.accepted
                 } else {
@@ -109,7 +119,7 @@ impl Kernel for MeasureTarget<'_> {
     type Output = Result<Vec<f64>, DiceError>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
+    fn run<S: Simd>(self) -> Self::Output {
         let (target, b) = (self.target, self.chunk.b);
         let mut sizes = vec![0.0; target.shape().classes()];
         let mut codes = Codes::new();
@@ -143,7 +153,7 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
     type Output = Result<(), DiceError>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
+    fn run<S: Simd>(self) -> Self::Output {
         let mut pass = self.0;
         let target = pass.target;
         let (b, classes) = (pass.chunk.b, target.shape().classes());

@@ -1,21 +1,23 @@
-//! Sixteen values side by side: two AVX2 registers or one of AVX-512, as the compiler sees fit.
+//! Sixteen values as an array: the tile of `f64`, and of machines that have no other.
 
+use super::{
+    instruction_set::Streaming,
+    tile::{Bits, Singles, Tile},
+};
 use crate::element::sealed::Lane;
 
 /// How many.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
+
+/// Whether a fused multiply-add is one instruction, whatever the machine.
+pub(super) const FUSED: bool = cfg!(target_arch = "aarch64");
 
 #[derive(Clone, Copy)]
-pub(super) struct Lanes<F>(pub(super) [F; LANES]);
+pub struct Lanes<F>(pub(super) [F; LANES]);
 
 impl<F: Lane> Lanes<F> {
     #[inline(always)]
-    pub(super) fn splat(value: F) -> Self {
-        Self([value; LANES])
-    }
-
-    #[inline(always)]
-    pub(super) fn zip(self, other: Self, of: impl Fn(F, F) -> F) -> Self {
+    fn zip(self, other: Self, of: impl Fn(F, F) -> F) -> Self {
         let mut out = self;
         for (out, other) in out.0.iter_mut().zip(other.0) {
             *out = of(*out, other);
@@ -33,70 +35,10 @@ impl<F: Lane> Lanes<F> {
     }
 
     #[inline(always)]
-    pub(super) fn plus(self, other: Self) -> Self {
-        self.zip(other, |a, b| a + b)
-    }
-
-    #[inline(always)]
-    pub(super) fn minus(self, other: Self) -> Self {
-        self.zip(other, |a, b| a - b)
-    }
-
-    #[inline(always)]
-    pub(super) fn times(self, other: Self) -> Self {
-        self.zip(other, |a, b| a * b)
-    }
-
-    /// self · factor + summand.
-    #[inline(always)]
-    pub(super) fn times_plus<const FMA: bool>(self, factor: Self, summand: Self) -> Self {
-        let mut out = self;
-        for ((out, factor), summand) in out.0.iter_mut().zip(factor.0).zip(summand.0) {
-            *out = out.times_plus::<FMA>(factor, summand);
-        }
-        out
-    }
-
-    #[inline(always)]
-    pub(super) fn max(self, other: Self) -> Self {
-        self.zip(other, |a, b| if b > a { b } else { a })
-    }
-
-    #[inline(always)]
-    pub(super) fn min(self, other: Self) -> Self {
-        self.zip(other, |a, b| if b < a { b } else { a })
-    }
-
-    #[inline(always)]
-    pub(super) fn widened(self) -> Lanes<f64> {
+    fn widened(self) -> Lanes<f64> {
         let mut out = Lanes([0.0; LANES]);
         for (out, lane) in out.0.iter_mut().zip(self.0) {
             *out = lane.wide();
-        }
-        out
-    }
-
-    #[inline(always)]
-    pub(super) fn exp<const FMA: bool>(self) -> Self {
-        self.map(|x| x.exp::<FMA>())
-    }
-
-    /// `self` where the code is the class, `other` elsewhere.
-    #[inline(always)]
-    pub(super) fn where_class(self, codes: &[i32; LANES], class: i32, other: Self) -> Self {
-        let mut out = self;
-        for ((out, other), &code) in out.0.iter_mut().zip(other.0).zip(codes) {
-            *out = if code == class { *out } else { other };
-        }
-        out
-    }
-
-    /// `self` where the voxel counts, `other` elsewhere.
-    #[inline(always)]
-    pub(super) fn where_counted(self, codes: &[i32; LANES], other: F) -> Self {
-        let mut out = self;
-        for (out, &code) in out.0.iter_mut().zip(codes) {
-            *out = if code >= 0 { *out } else { other };
         }
         out
     }
@@ -119,5 +61,257 @@ impl<F: Lane> Lanes<F> {
     #[inline(always)]
     pub(super) fn is_finite(self) -> bool {
         self.0.iter().fold(0, |largest, lane| lane.magnitude().max(largest)) < F::INFINITE
+    }
+}
+
+impl<F: Lane> Tile<F> for Lanes<F> {
+    type Mask = [bool; LANES];
+    /// The largest magnitudes.
+    type Seen = [u32; LANES];
+    type Wide = Lanes<f64>;
+
+    #[inline(always)]
+    fn splat(value: F) -> Self {
+        Self([value; LANES])
+    }
+
+    #[inline(always)]
+    fn load(values: &[F; LANES]) -> Self {
+        Self(*values)
+    }
+
+    #[inline(always)]
+    fn store(self, out: &mut [F; LANES]) {
+        *out = self.0;
+    }
+
+    #[inline(always)]
+    fn stream(self, out: &mut [F; LANES], _: &Streaming) {
+        self.store(out);
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        self.zip(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    fn over(self, other: Self) -> Self {
+        self.zip(other, |a, b| a / b)
+    }
+
+    #[inline(always)]
+    fn times_plus(self, factor: Self, summand: Self) -> Self {
+        let mut out = self;
+        for ((out, factor), summand) in out.0.iter_mut().zip(factor.0).zip(summand.0) {
+            *out = out.times_plus(factor, summand);
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if b > a { b } else { a })
+    }
+
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.zip(other, |a, b| if b < a { b } else { a })
+    }
+
+    #[inline(always)]
+    fn minus_abs(self) -> Self {
+        self.map(|x| -x.abs())
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Self {
+        F::exp(self)
+    }
+
+    #[inline(always)]
+    fn power(self, seen: &mut [u32; LANES]) -> Self {
+        for (seen, x) in seen.iter_mut().zip(self.0) {
+            *seen = x.magnitude().max(*seen);
+        }
+        self.exp()
+    }
+
+    #[inline(always)]
+    fn inverse_power(self, seen: &mut [u32; LANES]) -> Self {
+        self.map(|x| -x).power(seen)
+    }
+
+    #[inline(always)]
+    fn nothing_seen() -> [u32; LANES] {
+        [0; LANES]
+    }
+
+    #[inline(always)]
+    fn were_in_range(seen: [u32; LANES]) -> bool {
+        seen.into_iter().all(|magnitude| magnitude <= F::of(44.0).magnitude())
+    }
+
+    #[inline(always)]
+    fn ln(self) -> Self {
+        F::ln(self)
+    }
+
+    #[inline(always)]
+    fn wide_zeros() -> Lanes<f64> {
+        Lanes([0.0; LANES])
+    }
+
+    #[inline(always)]
+    fn add_to(self, sums: Lanes<f64>) -> Lanes<f64> {
+        sums.plus(self.widened())
+    }
+
+    #[inline(always)]
+    fn add_product_to(self, factor: Self, sums: Lanes<f64>) -> Lanes<f64> {
+        self.widened().times_plus(factor.widened(), sums)
+    }
+
+    #[inline(always)]
+    fn wide_lanes(sums: Lanes<f64>) -> Lanes<f64> {
+        sums
+    }
+
+    #[inline(always)]
+    fn is_class(codes: &[i32; LANES], class: i32) -> [bool; LANES] {
+        codes.map(|code| code == class)
+    }
+
+    #[inline(always)]
+    fn counts(codes: &[i32; LANES]) -> [bool; LANES] {
+        codes.map(|code| code >= 0)
+    }
+
+    #[inline(always)]
+    fn is_not_negative(self) -> [bool; LANES] {
+        self.0.map(|x| x >= F::ZERO)
+    }
+
+    #[inline(always)]
+    fn select(mask: [bool; LANES], where_true: Self, elsewhere: Self) -> Self {
+        let mut out = where_true;
+        for ((out, elsewhere), mask) in out.0.iter_mut().zip(elsewhere.0).zip(mask) {
+            *out = if mask { *out } else { elsewhere };
+        }
+        out
+    }
+
+    #[inline(always)]
+    fn only(self, mask: [bool; LANES]) -> Self {
+        Self::select(mask, self, Self::splat(F::ZERO))
+    }
+}
+
+impl Singles for Lanes<f32> {
+    const FUSED: bool = FUSED;
+    type Bits = Integers;
+
+    #[inline(always)]
+    fn bits(self) -> Integers {
+        Integers(self.0.map(f32::to_bits))
+    }
+
+    #[inline(always)]
+    fn from_bits(bits: Integers) -> Self {
+        Self(bits.0.map(f32::from_bits))
+    }
+
+    #[inline(always)]
+    fn integers(of: Integers) -> Self {
+        Self(of.0.map(|of| of.cast_signed() as f32))
+    }
+
+    #[inline(always)]
+    fn count(mask: [bool; LANES], mut counts: Integers) -> Integers {
+        for (count, mask) in counts.0.iter_mut().zip(mask) {
+            *count += u32::from(mask);
+        }
+        counts
+    }
+}
+
+/// Sixteen integers as an array.
+#[derive(Clone, Copy)]
+pub struct Integers([u32; LANES]);
+
+impl Integers {
+    #[inline(always)]
+    fn zip(mut self, other: Self, of: impl Fn(u32, u32) -> u32) -> Self {
+        for (out, other) in self.0.iter_mut().zip(other.0) {
+            *out = of(*out, other);
+        }
+        self
+    }
+}
+
+impl Bits for Integers {
+    #[inline(always)]
+    fn splat(value: u32) -> Self {
+        Self([value; LANES])
+    }
+
+    #[inline(always)]
+    fn load(values: &[i32; LANES]) -> Self {
+        Self(values.map(i32::cast_unsigned))
+    }
+
+    #[inline(always)]
+    fn or(self, other: Self) -> Self {
+        self.zip(other, |a, b| a | b)
+    }
+
+    #[inline(always)]
+    fn xor(self, other: Self) -> Self {
+        self.zip(other, |a, b| a ^ b)
+    }
+
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        self.zip(other, |a, b| a & b)
+    }
+
+    #[inline(always)]
+    fn plus(self, other: Self) -> Self {
+        self.zip(other, u32::wrapping_add)
+    }
+
+    #[inline(always)]
+    fn minus(self, other: Self) -> Self {
+        self.zip(other, u32::wrapping_sub)
+    }
+
+    #[inline(always)]
+    fn to_exponent(self) -> Self {
+        Self(self.0.map(|bits| bits << 23))
+    }
+
+    #[inline(always)]
+    fn from_exponent(self) -> Self {
+        Self(self.0.map(|bits| (bits.cast_signed() >> 23).cast_unsigned()))
+    }
+
+    #[inline(always)]
+    fn as_bit(self) -> Self {
+        Self(self.0.map(|of| 1 << (of & 31)))
+    }
+
+    #[inline(always)]
+    fn array(self) -> [u32; LANES] {
+        self.0
     }
 }

@@ -9,13 +9,13 @@ mod codes;
 mod identity;
 mod instruction_set;
 mod lane;
-mod lanes;
+pub(crate) mod lanes;
 mod sigmoid;
 mod softmax;
-mod softmax_few;
 mod softmax_labels;
 mod softmax_rows;
 mod softmax_tile;
+pub(crate) mod tile;
 
 use rayon::prelude::*;
 

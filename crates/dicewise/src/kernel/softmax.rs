@@ -6,6 +6,8 @@ use super::{
     Backward, Forward, Kernel, MapSums,
     block::{Truth, add_map, find_bad_value, fold, load_dense, load_logits},
     codes::{Codes, padded},
+    lanes::LANES,
+    tile::{Simd, Tile},
 };
 use crate::{DiceError, Element, Target, element::sealed::Lane, target::Kind};
 
@@ -15,6 +17,17 @@ const VALUES: usize = 1 << 12;
 
 fn block_length(classes: usize) -> usize {
     (VALUES / classes / 16 * 16).clamp(64, LONGEST)
+}
+
+/// A row, which is whole tiles long.
+#[inline(always)]
+fn tiles<F>(row: &[F]) -> impl Iterator<Item = &[F; LANES]> {
+    row.as_chunks().0.iter()
+}
+
+#[inline(always)]
+fn tiles_mut<F>(row: &mut [F]) -> impl Iterator<Item = &mut [F; LANES]> {
+    row.as_chunks_mut().0.iter_mut()
 }
 
 /// A block of a sample: `[C, length]` each, and rows of one value a voxel.
@@ -90,7 +103,7 @@ impl<F: Lane> Block<F> {
 
     /// Logits to probabilities, 0 where left out. Leaves the maximum and Σ e^(x − max) in their rows.
     #[inline(always)]
-    fn activate<const FMA: bool>(&mut self, codes: &[i32]) {
+    fn activate<S: Simd>(&mut self, codes: &[i32]) {
         let length = self.length;
         let (max, sum) = (&mut self.max[..length], &mut self.sum[..length]);
         max.copy_from_slice(&self.p[..length]);
@@ -101,9 +114,10 @@ impl<F: Lane> Block<F> {
         }
         sum.fill(F::ZERO);
         for row in self.p[..self.classes * length].chunks_exact_mut(length) {
-            for ((x, &max), sum) in row.iter_mut().zip(&*max).zip(&mut *sum) {
-                *x = (*x - max).exp::<FMA>();
-                *sum += *x;
+            for ((x, max), sum) in tiles_mut(row).zip(tiles(max)).zip(tiles_mut(sum)) {
+                let power = F::Tile::<S>::load(x).minus(F::Tile::<S>::load(max)).exp();
+                power.store(x);
+                F::Tile::<S>::load(sum).plus(power).store(sum);
             }
         }
         let inverse = &mut self.scratch[..length];
@@ -120,12 +134,12 @@ impl<F: Lane> Block<F> {
     /// Before the activation: −Σ_c y_c x_c, with the log-sum-exp of the group for classes that are merged, into
     /// `loss`; the shares of merged classes into `shares`.
     #[inline(always)]
-    fn start_cross_entropy<const FMA: bool>(&mut self, groups: &[usize], codes: &[i32]) {
+    fn start_cross_entropy<S: Simd>(&mut self, groups: &[usize], codes: &[i32]) {
         let length = self.length;
         self.loss[..length].fill(F::ZERO);
         let merged = groups.iter().enumerate().any(|(c, &group)| c != group);
         if merged {
-            self.merge::<FMA>(groups);
+            self.merge::<S>(groups);
         }
         for (c, &group) in groups.iter().enumerate() {
             // The group's log-sum-exp is in `scratch`; all merged classes are in the group of class 0.
@@ -146,7 +160,7 @@ impl<F: Lane> Block<F> {
 
     /// For the classes in the group of class 0: softmax among themselves into `shares`, log-sum-exp into `scratch`.
     #[inline(always)]
-    fn merge<const FMA: bool>(&mut self, groups: &[usize]) {
+    fn merge<S: Simd>(&mut self, groups: &[usize]) {
         let length = self.length;
         let members = || (0..self.classes).filter(|&c| groups[c] == 0);
         let (max, sum) = (&mut self.max[..length], &mut self.sum[..length]);
@@ -159,10 +173,11 @@ impl<F: Lane> Block<F> {
         sum.fill(F::ZERO);
         for c in members() {
             let here = c * length..(c + 1) * length;
-            let shares = self.shares[here.clone()].iter_mut();
-            for (((share, &x), &max), sum) in shares.zip(&self.p[here]).zip(&*max).zip(&mut *sum) {
-                *share = (x - max).exp::<FMA>();
-                *sum += *share;
+            let shares = tiles_mut(&mut self.shares[here.clone()]).zip(tiles(&self.p[here]));
+            for (((share, x), max), sum) in shares.zip(tiles(max)).zip(tiles_mut(sum)) {
+                let power = F::Tile::<S>::load(x).minus(F::Tile::<S>::load(max)).exp();
+                power.store(share);
+                F::Tile::<S>::load(sum).plus(power).store(sum);
             }
         }
         for c in members() {
@@ -170,8 +185,8 @@ impl<F: Lane> Block<F> {
                 *share = *share / sum;
             }
         }
-        for ((lse, &max), &sum) in self.scratch[..length].iter_mut().zip(&*max).zip(&*sum) {
-            *lse = max + sum.ln::<FMA>();
+        for ((lse, max), sum) in tiles_mut(&mut self.scratch[..length]).zip(tiles(max)).zip(tiles(sum)) {
+            F::Tile::<S>::load(max).plus(F::Tile::<S>::load(sum).ln()).store(lse);
         }
     }
 
@@ -194,12 +209,13 @@ impl<F: Lane> Block<F> {
 
     /// After the activation: adds (Σ_c y_c) · log-sum-exp to `loss`, 0 where left out, and returns the block's sum.
     #[inline(always)]
-    fn finish_cross_entropy<const FMA: bool>(&mut self, codes: &[i32]) -> f64 {
+    fn finish_cross_entropy<S: Simd>(&mut self, codes: &[i32]) -> f64 {
         let length = self.length;
         self.total_truth(codes);
-        let rows = self.loss[..length].iter_mut().zip(&self.max).zip(&self.sum).zip(&self.scratch);
-        for (((loss, &max), &sum), &total) in rows {
-            let lse = max + sum.ln::<FMA>();
+        for (max, sum) in tiles_mut(&mut self.max[..length]).zip(tiles(&self.sum[..length])) {
+            F::Tile::<S>::load(max).plus(F::Tile::<S>::load(sum).ln()).store(max);
+        }
+        for ((loss, &lse), &total) in self.loss[..length].iter_mut().zip(&self.max).zip(&self.scratch) {
             *loss = if total > F::ZERO { *loss + lse * total } else { F::ZERO };
         }
         fold(&self.loss[..length], |_, loss| loss)
@@ -235,7 +251,7 @@ impl<T: Element> Kernel for Measure<'_, T> {
     type Output = Result<Vec<MapSums>, DiceError>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
+    fn run<S: Simd>(self) -> Self::Output {
         let Forward { wanted, input, target, chunk } = self.0;
         let shape = target.shape();
         let groups = wanted.cross_entropy.groups(chunk.b, shape.classes());
@@ -246,11 +262,11 @@ impl<T: Element> Kernel for Measure<'_, T> {
             let codes = codes.read(target, chunk.b, &voxels)?;
             block.load(|c| &input[shape.map(chunk.b, c, &voxels)], target, chunk.b, &voxels, codes)?;
             if let Some(groups) = groups {
-                block.start_cross_entropy::<FMA>(groups, codes);
+                block.start_cross_entropy::<S>(groups, codes);
             }
-            block.activate::<FMA>(codes);
+            block.activate::<S>(codes);
             if groups.is_some() {
-                sums[0].cross_entropy += block.finish_cross_entropy::<FMA>(codes);
+                sums[0].cross_entropy += block.finish_cross_entropy::<S>(codes);
                 sums[0].voxels += f64::from(codes.iter().map(|&code| i32::from(code >= 0)).sum::<i32>());
             }
             for (c, sums) in sums.iter_mut().enumerate() {
@@ -268,7 +284,7 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
     type Output = Result<(), DiceError>;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> Self::Output {
+    fn run<S: Simd>(self) -> Self::Output {
         let mut pass = self.0;
         let (target, of) = (pass.target, pass.coefficients);
         let (b, classes) = (pass.chunk.b, target.shape().classes());
@@ -287,9 +303,9 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
             let codes = codes.read(target, b, &voxels)?;
             block.load(|c| pass.input(c, &voxels), target, b, &voxels, codes)?;
             if let Some(groups) = groups {
-                block.start_cross_entropy::<FMA>(groups, codes);
+                block.start_cross_entropy::<S>(groups, codes);
             }
-            block.activate::<FMA>(codes);
+            block.activate::<S>(codes);
             block.total_truth(codes);
             // Σ_k p_k ∂L/∂p_k.
             let mean = &mut mean[..block.length];

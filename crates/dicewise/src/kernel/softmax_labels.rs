@@ -1,16 +1,14 @@
 //! The usual case of softmax: label maps, no merged classes, a derivative that is affine in y.
 //!
-//! Blocks of moderate logits are nearly all: a few classes are kept in registers ([`softmax_few`](super::softmax_few)), more are
-//! taken class after class ([`softmax_rows`](super::softmax_rows)). What these leave, and `f64`, is done sixteen voxels after
-//! the other ([`softmax_tile`](super::softmax_tile)).
+//! Blocks of moderate logits are nearly all, and are taken class after class ([`softmax_rows`](super::softmax_rows)).
+//! What these leave, and `f64`, is done sixteen voxels after the other ([`softmax_tile`](super::softmax_tile)).
 
 use super::{
     Backward, Forward, InstructionSet, MapSums,
     block::{Gather, Load, LoadTiles, Store, find_bad_value},
     codes::Codes,
     lanes::LANES,
-    softmax_few::{self, Derivative, is_few},
-    softmax_rows::{Differentiate, Measure, Prepare, ROWS},
+    softmax_rows::{self, Differentiate, Measure, Totals},
     softmax_tile::{DifferentiateTiles, MeasureTiles},
 };
 use crate::{DiceError, Element, element::sealed::Lane};
@@ -21,7 +19,6 @@ const LARGE: usize = 1 << 22;
 /// Voxels of a block: long runs of each map for the prefetcher, yet few enough for a second-level cache.
 fn block_length(classes: usize) -> usize {
     match classes {
-        _ if is_few(classes) => 2048,
         0..=16 => 2048,
         17..=64 => 1024,
         _ => 512,
@@ -41,12 +38,12 @@ pub(super) struct Scratch<F> {
     /// What [`softmax_rows`](super::softmax_rows) works with.
     rows: Vec<f32>,
     /// One row of the result.
-    result: Vec<F>,
+    row: Vec<F>,
 }
 
 impl<F: Lane> Scratch<F> {
     pub(super) fn new() -> Self {
-        Self { codes: Codes::new(), copy: Vec::new(), rows: Vec::new(), result: Vec::new() }
+        Self { codes: Codes::new(), copy: Vec::new(), rows: Vec::new(), row: Vec::new() }
     }
 }
 
@@ -68,28 +65,31 @@ pub(super) fn measure<T: Element>(
     let cross_entropy = wanted.cross_entropy.groups(b, classes).is_some();
     let mut sums = vec![MapSums::default(); classes];
     let mut predictions = vec![[T::Lane::ZERO; LANES]; classes];
+    let mut totals = vec![Totals::default(); classes];
     let Scratch { codes, copy, rows, .. } = scratch;
+    let rows = room(rows, softmax_rows::room(classes) * LANES).as_chunks_mut().0;
     for voxels in chunk.blocks(block_length(classes)) {
         codes.read_with(set, target, b, &voxels)?;
-        set.run(codes.count(&mut sums, cross_entropy));
+        if cross_entropy {
+            sums[0].voxels += if codes.left_out { codes.counted() } else { voxels.len() as f64 };
+        }
         let (list, left_out) = (codes.get(), codes.left_out);
         let length = list.len();
-        let (copy, rows) = (room(copy, classes * length), room(rows, (classes + ROWS) * length));
+        let copy = room(copy, classes * length);
         let map = |c: usize| &input[shape.map(b, c, &voxels)];
         let direct = !left_out && singles(map(0)).is_some();
         // The softmax of one class is 1, to the last bit.
         let single = classes > 1 && (direct || load_singles(set, map, list, left_out, copy));
         let done = single && {
-            let map =
-                |c: usize| if direct { singles(map(c)).unwrap_or_default() } else { row(copy, c, length) };
-            match is_few(classes) {
-                true => softmax_few::measure(set, map, codes.tiles(), cross_entropy, &mut sums),
-                false => set.run(Measure { map, codes: list, cross_entropy, room: rows, sums: &mut sums }),
-            }
+            let row = |c| if direct { singles(map(c)).unwrap_or_default() } else { row(copy, c, length) };
+            let x: Vec<_> = (0..classes).map(|c| row(c).as_chunks().0).collect();
+            let (codes, room, totals, sums) = (codes.tiles(), &mut *rows, &mut totals[..], &mut sums[..]);
+            set.run(Measure { x: &x, codes, left_out, cross_entropy, room, totals, sums })
         };
         if done {
             continue;
         }
+        set.run(codes.count(&mut sums));
         let finite = set.run(LoadTiles { map, classes, codes: list, left_out, block: &mut *copy });
         if !finite {
             (0..classes).try_for_each(|c| {
@@ -101,21 +101,6 @@ pub(super) fn measure<T: Element>(
         set.run(MeasureTiles { block: copy, codes, cross_entropy, predictions, sums: &mut sums });
     }
     Ok(sums)
-}
-
-/// How a block was differentiated.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum How {
-    Few,
-    Rows,
-    Tiles,
-}
-
-impl How {
-    /// This way if it worked, the one that always does if not.
-    fn when(self, worked: bool) -> Self {
-        if worked { self } else { Self::Tiles }
-    }
 }
 
 /// Copies logits into rows, left-out voxels as 0; false if lanes are not `f32` or a logit is not finite.
@@ -147,36 +132,39 @@ pub(super) fn differentiate<T: Element>(
     let outside: Vec<T::Lane> = a.iter().map(|&a| Lane::of(a)).collect();
     let inside: Vec<T::Lane> = a.iter().zip(slope).map(|(a, slope)| Lane::of(a - slope)).collect();
     let weight = of.cross_entropy[maps.start];
-    let Scratch { codes, copy, rows, result } = scratch;
+    let Scratch { codes, copy, rows, row } = scratch;
+    let rows = room(rows, softmax_rows::room(classes) * LANES).as_chunks_mut().0;
     let streaming = (shape.elements() >= LARGE).then(|| set.streaming());
     for voxels in pass.chunk.blocks(block_length(classes)) {
         codes.read_with(set, target, b, &voxels)?;
         let here = pass.chunk.within(&voxels);
         let (list, left_out) = (codes.get(), codes.left_out);
         let length = list.len();
-        let (copy, rows) = (room(copy, classes * length), room(rows, (classes + ROWS) * length));
-        let result = room(result, if is_few(classes) { classes * length } else { length });
-        let map = |c: usize| pass.input(c, &voxels);
-        let direct = !left_out && singles(map(0)).is_some();
-        let single = classes > 1 && (direct || load_singles(set, map, list, left_out, copy));
-        let how = match (T::Lane::as_f32(&outside), T::Lane::as_f32(&inside)) {
-            (Some(outside), Some(inside)) if single => {
-                let map = |c: usize| {
-                    if direct { singles(map(c)).unwrap_or_default() } else { row(copy, c, length) }
-                };
-                let (weight, codes) = (weight as f32, codes.tiles());
-                if is_few(classes) {
-                    let of = Derivative { outside, inside, weight };
-                    let out = T::Lane::as_f32_mut(result).unwrap_or_default();
-                    How::Few.when(softmax_few::differentiate(set, map, codes, of, out))
-                } else {
-                    let room = &mut *rows;
-                    How::Rows.when(set.run(Prepare { map, codes: list, outside, inside, weight, room }))
-                }
+        let copy = room(copy, classes * length);
+        let slopes = T::Lane::as_f32(&outside).zip(T::Lane::as_f32(&inside)).filter(|_| classes > 1);
+        let direct = if left_out { None } else { pass.input.and_then(singles) };
+        if let (Some((outside, inside)), Some(input)) = (slopes, direct) {
+            let x: Vec<_> = (0..classes).map(|c| input[shape.map(b, c, &voxels)].as_chunks().0).collect();
+            let lanes = |map| T::lanes_mut(map).and_then(Lane::as_f32_mut).unwrap_or_default();
+            let mut maps: Vec<_> = pass.maps.iter_mut().map(|map| lanes(&mut map[here.clone()])).collect();
+            let mut out: Vec<_> = maps.iter_mut().map(|map| map.as_chunks_mut().0).collect();
+            let (codes, weight, room) = (codes.tiles(), weight as f32, &mut *rows);
+            let (x, out, streaming) = (&x, &mut out, streaming.as_ref());
+            if set.run(Differentiate { x, codes, outside, inside, weight, room, out, streaming }) {
+                continue;
             }
-            _ => How::Tiles,
+        }
+        let map = |c: usize| pass.input(c, &voxels);
+        let in_rows = match slopes {
+            Some((outside, inside)) if direct.is_none() && load_singles(set, map, list, left_out, copy) => {
+                let rows_of = T::Lane::as_f32_mut(copy).unwrap_or_default().chunks_exact_mut(length);
+                let mut out: Vec<_> = rows_of.map(|row| row.as_chunks_mut().0).collect();
+                let (codes, weight, room, out) = (codes.tiles(), weight as f32, &mut *rows, &mut out);
+                set.run(Differentiate { x: &[], codes, outside, inside, weight, room, out, streaming: None })
+            }
+            _ => false,
         };
-        if how == How::Tiles {
+        if !in_rows {
             let finite = set.run(LoadTiles { map, classes, codes: list, left_out, block: &mut *copy });
             if !finite {
                 (0..classes).try_for_each(|c| {
@@ -191,21 +179,13 @@ pub(super) fn differentiate<T: Element>(
         }
         for (class, map) in pass.maps.iter_mut().enumerate() {
             let map = &mut map[here.clone()];
-            let place = if how == How::Few { class } else { 0 };
-            let result = &mut result[place * length..(place + 1) * length];
-            match (how, T::Lane::as_f32_mut(result)) {
-                (How::Few, _) => {}
-                (How::Rows, Some(out)) => {
-                    let [outside, inside] = [outside[class], inside[class]].map(|value| value.wide() as f32);
-                    let (room, codes, weight) = (&*rows, list, weight as f32);
-                    set.run(Differentiate { room, codes, classes, class, outside, inside, weight, out });
-                }
-                _ => set.run(Gather { block: &*copy, classes, c: class, row: &mut *result }),
-            }
-            let lanes = T::lanes_mut(map).and_then(Lane::as_f32_mut);
-            match (lanes, T::Lane::as_f32(result), &streaming) {
-                (Some(out), Some(row), Some(streaming)) if !left_out => streaming.copy(row, out),
-                _ => set.run(Store { row: &*result, codes: list, left_out, map }),
+            if in_rows {
+                let row = &copy[class * length..(class + 1) * length];
+                set.run(Store { row, codes: list, left_out, map });
+            } else {
+                let row = room(row, length);
+                set.run(Gather { block: &*copy, classes, c: class, row: &mut *row });
+                set.run(Store { row, codes: list, left_out, map });
             }
         }
     }

@@ -1,336 +1,365 @@
-//! Softmax class after class, with what belongs to a voxel in rows beside: loops over rows fill vector registers
-//! whatever the number of classes, and follow one map at a time.
+//! Softmax class after class, with what belongs to a voxel in rows beside: loops over rows are short, whatever the
+//! number of classes, and follow one map at a time.
 //!
 //! Without the usual subtraction of a voxel's maximum no class waits for the others. It is not needed for logits
 //! within ±44; a block with others is refused here, and left to [`softmax_tile`](super::softmax_tile).
 
+use std::ops::Range;
+
 use super::{
     Kernel, MapSums,
-    lanes::{LANES, Lanes},
+    instruction_set::{Streaming, prefetch},
+    lanes::LANES,
+    tile::{Bits, Logarithms, Simd, Singles, Tile},
 };
-use crate::element::sealed::Lane;
 
-/// Rows that the kernels need beside one for each class.
-pub(super) const ROWS: usize = 2;
+/// A row of voxels in tiles.
+type Row<'a> = &'a [[f32; LANES]];
+type RowMut<'a> = &'a mut [[f32; LANES]];
+type Codes<'a> = &'a [[i32; LANES]];
 
-/// Classes side by side: their sums over voxels are read and written once.
-const SIDE_BY_SIDE: usize = 2;
-
-/// Tiles whose logarithms are taken at once, as that of a product of factors in [√½, √2].
-const FACTORS: usize = 64;
-
-const TWO_64: f32 = 18_446_744_073_709_551_616.0;
-
-/// 1.5 · 2²³ + 64: added to x, it leaves 64 + x, rounded to an integer, in the lowest bits.
-const ROUNDER: f32 = 12_582_976.0;
-/// The bits of 1.5 · 2²³, to which an integer in 0..128 adds itself.
-const ZERO: u32 = 0x4b40_0000;
-/// What no number of several that are OR-ed reaches while all are in 0..128.
-pub(super) const OUT_OF_RANGE: u32 = 128;
-
-/// eˣ as [`Lane::exp`], and a number below [`OUT_OF_RANGE`] if x is in range.
-#[inline(always)]
-pub(super) fn exp<const FMA: bool>(x: f32) -> (f32, u32) {
-    const UNIT: f32 = 1.0 / TWO_64;
-    let shifted = x.times_plus::<FMA>(std::f32::consts::LOG2_E, ROUNDER);
-    let n = shifted - ROUNDER;
-    let r = match FMA {
-        // As f32, ln 2 is wrong by a thirtieth of its last place only: no second part of it is needed, as long as
-        // the product is not rounded.
-        true => n.times_plus::<FMA>(-std::f32::consts::LN_2, x),
-        false => x - n * (355.0 / 512.0) + n * 2.121_944_4e-4,
-    };
-    let q = (8.312_503e-3 * UNIT).times_plus::<FMA>(r, 4.189_033_5e-2 * UNIT);
-    let q = q.times_plus::<FMA>(r, 1.666_711_5e-1 * UNIT);
-    let q = q.times_plus::<FMA>(r, 4.999_923e-1 * UNIT);
-    let q = q.times_plus::<FMA>(r, UNIT).times_plus::<FMA>(r, UNIT);
-    // 2⁶⁴⁺ⁿ by adding to the exponent.
-    let bits = shifted.to_bits();
-    (f32::from_bits(q.to_bits().wrapping_add(bits << 23)), bits ^ ZERO)
+/// Tiles of a row that are taken at once: eˣ of all classes should stay in a near cache, in rows that are worth a loop.
+fn tiles_at_once(classes: usize) -> usize {
+    (256 / classes).clamp(32, 128)
 }
 
-/// The next rows of the iterator.
-#[inline(always)]
-fn next<'a, const N: usize>(rows: &mut impl Iterator<Item = &'a mut [f32]>) -> [&'a mut [f32]; N] {
-    std::array::from_fn(|_| rows.next().unwrap_or_default())
+/// Tiles ahead of the one at hand, of the same map, that are asked for: about when their turn comes.
+const AHEAD: usize = 64;
+
+/// What the kernels need for a number of classes, in tiles.
+pub(super) fn room(classes: usize) -> usize {
+    (classes + 2) * tiles_at_once(classes)
 }
 
-/// ∂L/∂p of each class where y = 0, and where y = 1.
-#[derive(Clone, Copy)]
-struct Derivative<'a> {
-    outside: &'a [f32],
-    inside: &'a [f32],
+/// `room` in rows of a length: one of eˣ for each class, and two more.
+#[inline(always)]
+fn rows(room: RowMut<'_>, classes: usize, length: usize) -> (RowMut<'_>, RowMut<'_>, RowMut<'_>) {
+    let (powers, rest) = room.split_at_mut(classes * length);
+    let (first, second) = rest.split_at_mut(length);
+    (powers, first, &mut second[..length])
 }
 
-/// eˣ of N classes, which it adds to `sum`; bits of [`exp`].
+/// Which classes, modulo 32, have a voxel, as bits: others need not look for them.
 #[inline(always)]
-fn exponentiate<const FMA: bool, const N: usize>(
-    x: [&[f32]; N],
-    exps: [&mut [f32]; N],
-    sum: &mut [f32],
-) -> u32 {
-    let n = sum.len();
-    let (x, exps) = (x.map(|x| &x[..n]), exps.map(|exps| &mut exps[..n]));
-    let mut seen = 0;
-    for i in 0..n {
-        let mut of_classes = sum[i];
-        for k in 0..N {
-            let (power, bits) = exp::<FMA>(x[k][i]);
-            seen |= bits;
-            exps[k][i] = power;
-            of_classes += power;
-        }
-        sum[i] = of_classes;
+fn present<B: Bits>(codes: Codes<'_>) -> u32 {
+    let mut present = B::splat(0);
+    for codes in codes {
+        present = present.or(B::load(codes).as_bit());
     }
-    seen
+    present.array().into_iter().fold(0, |present, bits| present | bits)
 }
 
-/// As [`exponentiate`]; also adds Σ e^x ∂L/∂p to `mean`.
 #[inline(always)]
-fn exponentiate_and_weight<const FMA: bool, const N: usize>(
-    x: [&[f32]; N],
-    exps: [&mut [f32]; N],
-    (sum, mean): (&mut [f32], &mut [f32]),
-    codes: &[i32],
-    c: usize,
-    derivative: Derivative<'_>,
-) -> u32 {
-    let n = sum.len();
-    let (x, exps) = (x.map(|x| &x[..n]), exps.map(|exps| &mut exps[..n]));
-    let (mean, codes) = (&mut mean[..n], &codes[..n]);
-    let outside: [f32; N] = std::array::from_fn(|k| derivative.outside[c + k]);
-    let inside: [f32; N] = std::array::from_fn(|k| derivative.inside[c + k]);
-    let mut seen = 0;
-    for i in 0..n {
-        let (mut of_classes, mut products) = (sum[i], mean[i]);
-        for k in 0..N {
-            let (power, bits) = exp::<FMA>(x[k][i]);
-            seen |= bits;
-            exps[k][i] = power;
-            of_classes += power;
-            let slope = if codes[i] == (c + k) as i32 { inside[k] } else { outside[k] };
-            products = power.times_plus::<FMA>(slope, products);
+fn has(present: u32, class: usize) -> bool {
+    present >> (class % 32) & 1 == 1
+}
+
+/// eˣ of a class, which is added to `sum`, or replaces it if it is the first.
+#[inline(always)]
+fn exponentiate<V: Tile<f32>>(
+    first: bool,
+    x: Row<'_>,
+    powers: RowMut<'_>,
+    sum: RowMut<'_>,
+    seen: &mut V::Seen,
+) {
+    if first {
+        for ((x, out), sum) in x.iter().zip(powers).zip(sum) {
+            prefetch(std::ptr::from_ref(x).wrapping_add(AHEAD));
+            let power = V::load(x).power(seen);
+            power.store(out);
+            power.store(sum);
         }
-        (sum[i], mean[i]) = (of_classes, products);
+    } else {
+        for ((x, out), sum) in x.iter().zip(powers).zip(sum) {
+            prefetch(std::ptr::from_ref(x).wrapping_add(AHEAD));
+            let power = V::load(x).power(seen);
+            power.store(out);
+            V::load(sum).plus(power).store(sum);
+        }
     }
-    seen
 }
 
 /// Adds rows of logits to the sums; false, with nothing added, if one of them is out of range.
-pub(super) struct Measure<'a, M> {
-    pub(super) map: M,
-    pub(super) codes: &'a [i32],
+pub(super) struct Measure<'a> {
+    /// One for each class.
+    pub(super) x: &'a [Row<'a>],
+    pub(super) codes: Codes<'a>,
+    pub(super) left_out: bool,
     pub(super) cross_entropy: bool,
-    /// `[C + ROWS, length]`.
-    pub(super) room: &'a mut [f32],
+    pub(super) room: RowMut<'a>,
+    /// The totals of the block, one for each class; zeros on entry and return.
+    pub(super) totals: &'a mut [Totals],
     pub(super) sums: &'a mut [MapSums],
 }
 
-impl<'a, M: Fn(usize) -> &'a [f32]> Kernel for Measure<'_, M> {
+/// Σ p, Σ y p and Σ y of a class.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Totals {
+    prediction: [f32; LANES],
+    overlap: [f32; LANES],
+    target: [i32; LANES],
+}
+
+impl Kernel for Measure<'_> {
     type Output = bool;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) -> bool {
-        let Self { map, codes, cross_entropy, room, sums } = self;
-        let (length, classes) = (codes.len(), sums.len());
-        let (exps, rows) = room.split_at_mut(classes * length);
-        let [sum, label] = next(&mut rows.chunks_exact_mut(length));
-        sum.fill(0.0);
-        let mut seen = 0;
-        let mut rows = exps.chunks_exact_mut(length);
-        let mut c = 0;
-        while c + SIDE_BY_SIDE <= classes {
-            let x = std::array::from_fn(|k| map(c + k));
-            seen |= exponentiate::<FMA, SIDE_BY_SIDE>(x, next(&mut rows), sum);
-            c += SIDE_BY_SIDE;
+    fn run<S: Simd>(self) -> bool {
+        let Self { x, codes, left_out, cross_entropy, room, totals, sums } = self;
+        let classes = x.len();
+        let mut seen = S::Singles::nothing_seen();
+        let mut logarithms = Logarithms::<S::Singles>::new();
+        let at_once = tiles_at_once(classes);
+        for (start, codes) in (0..).step_by(at_once).zip(codes.chunks(at_once)) {
+            let length = codes.len();
+            let (powers, sum, label) = rows(room, classes, length);
+            let present = present::<<S::Singles as Singles>::Bits>(codes);
+            for (c, (x, powers)) in x.iter().zip(powers.chunks_exact_mut(length)).enumerate() {
+                exponentiate::<S::Singles>(c == 0, &x[start..start + length], powers, sum, &mut seen);
+            }
+            for ((sum, label), codes) in sum.iter_mut().zip(&mut *label).zip(codes) {
+                let mut inverse = S::Singles::splat(1.0).over(S::Singles::load(sum));
+                if left_out {
+                    inverse = inverse.only(S::Singles::counts(codes));
+                }
+                inverse.store(sum);
+                S::Singles::splat(0.0).store(label);
+            }
+            for (c, (powers, totals)) in powers.chunks_exact(length).zip(&mut *totals).enumerate() {
+                if has(present, c) {
+                    add_up_labelled::<S::Singles>(powers, sum, codes, c as i32, label, totals);
+                } else {
+                    add_up::<S::Singles>(powers, sum, totals);
+                }
+            }
+            if cross_entropy {
+                for ((power, inverse), codes) in label.iter().zip(&*sum).zip(codes) {
+                    let p = S::Singles::load(power).times(S::Singles::load(inverse));
+                    logarithms.add(p, if left_out { Some(S::Singles::counts(codes)) } else { None });
+                }
+            }
         }
-        for c in c..classes {
-            seen |= exponentiate::<FMA, 1>([map(c)], next(&mut rows), sum);
+        let in_range = S::Singles::were_in_range(seen);
+        if in_range {
+            for (sums, totals) in sums.iter_mut().zip(&*totals) {
+                sums.prediction += S::Singles::load(&totals.prediction).lanes().sum();
+                sums.overlap += S::Singles::load(&totals.overlap).lanes().sum();
+                sums.target += f64::from(totals.target.iter().sum::<i32>());
+            }
+            if cross_entropy {
+                sums[0].cross_entropy -= logarithms.sum();
+            }
         }
-        if seen >= OUT_OF_RANGE {
-            return false;
-        }
-        for (sum, &code) in sum.iter_mut().zip(codes) {
-            let inverse = 1.0 / *sum;
-            *sum = if code >= 0 { inverse } else { 0.0 };
-        }
-        label.fill(0.0);
-        let row = |c: usize| &exps[c * length..(c + 1) * length];
-        let mut c = 0;
-        while c + SIDE_BY_SIDE <= classes {
-            let exps: [_; SIDE_BY_SIDE] = std::array::from_fn(|k| row(c + k));
-            add_up(exps, sum, codes, c, label, sums);
-            c += SIDE_BY_SIDE;
-        }
-        for c in c..classes {
-            add_up([row(c)], sum, codes, c, label, sums);
-        }
-        if cross_entropy {
-            sums[0].cross_entropy += sum_of_logarithms::<FMA>(label, codes);
-        }
-        true
+        totals.fill(Totals::default());
+        in_range
     }
 }
 
-/// Adds Σ p and Σ y p of N classes from `first` on, and p to the row of the labels' p where it is the label.
+/// Adds up p of a class that no voxel has.
 #[inline(always)]
-fn add_up<const N: usize>(
-    exps: [&[f32]; N],
-    inverse: &[f32],
-    codes: &[i32],
-    first: usize,
-    of_labels: &mut [f32],
-    sums: &mut [MapSums],
+fn add_up<V: Tile<f32>>(powers: Row<'_>, inverse: Row<'_>, totals: &mut Totals) {
+    let mut prediction = V::load(&totals.prediction);
+    for (power, inverse) in powers.iter().zip(inverse) {
+        prediction = V::load(power).times_plus(V::load(inverse), prediction);
+    }
+    prediction.store(&mut totals.prediction);
+}
+
+/// Adds up p, y p and y of a class, and eˣ to the row of the labels' eˣ where it is the label.
+#[inline(always)]
+fn add_up_labelled<V: Singles>(
+    powers: Row<'_>,
+    inverse: Row<'_>,
+    codes: Codes<'_>,
+    class: i32,
+    label: RowMut<'_>,
+    totals: &mut Totals,
 ) {
-    // Spelled out operation after operation, or the compiler takes the tile apart into smaller vectors.
-    let [mut predictions, mut overlaps] = [[[0.0_f32; LANES]; N]; 2];
-    let inverse = inverse.as_chunks::<LANES>().0;
-    let exps = exps.map(|exps| &exps.as_chunks::<LANES>().0[..inverse.len()]);
-    let labels = codes.as_chunks::<LANES>().0.iter().zip(of_labels.as_chunks_mut::<LANES>().0);
-    for (tile, (inverse, (codes, of_labels))) in inverse.iter().zip(labels).enumerate() {
-        let mut p = [[0.0_f32; LANES]; N];
-        for k in 0..N {
-            for lane in 0..LANES {
-                p[k][lane] = exps[k][tile][lane] * inverse[lane];
-            }
-        }
-        for (predictions, p) in predictions.iter_mut().zip(&p) {
-            for lane in 0..LANES {
-                predictions[lane] += p[lane];
-            }
-        }
-        for (k, p) in p.iter_mut().enumerate() {
-            let class = (first + k) as i32;
-            for lane in 0..LANES {
-                p[lane] = if codes[lane] == class { p[lane] } else { 0.0 };
-            }
-        }
-        for (overlaps, p) in overlaps.iter_mut().zip(&p) {
-            for lane in 0..LANES {
-                overlaps[lane] += p[lane];
-            }
-        }
-        let mut of_label = *of_labels;
-        for p in &p {
-            for lane in 0..LANES {
-                of_label[lane] += p[lane];
-            }
-        }
-        *of_labels = of_label;
+    let (mut prediction, mut overlap) = (V::load(&totals.prediction), V::load(&totals.overlap));
+    let mut target = V::Bits::load(&totals.target);
+    for (((power, inverse), codes), label) in powers.iter().zip(inverse).zip(codes).zip(label) {
+        let (power, inverse) = (V::load(power), V::load(inverse));
+        prediction = power.times_plus(inverse, prediction);
+        let is_class = V::is_class(codes, class);
+        let of_label = power.only(is_class);
+        overlap = of_label.times_plus(inverse, overlap);
+        target = V::count(is_class, target);
+        V::load(label).plus(of_label).store(label);
     }
-    for ((sums, prediction), overlap) in sums[first..].iter_mut().zip(predictions).zip(overlaps) {
-        sums.prediction += Lanes(prediction).sum();
-        sums.overlap += Lanes(overlap).sum();
-    }
+    prediction.store(&mut totals.prediction);
+    overlap.store(&mut totals.overlap);
+    totals.target = target.array().map(u32::cast_signed);
 }
 
-/// p = 2ⁿ m as n and m, with m in [√½, √2) so that ln p does not cancel where p is near 1; 1 where p does not count.
-#[inline(always)]
-pub(super) fn split(p: f32, counts: bool) -> (i32, f32) {
-    /// The bits of √½.
-    const ROOT: u32 = 0x3f35_04f3;
-    // The factor lifts the smallest p to where numbers are normal.
-    let lifted = p * TWO_64;
-    let bits = (if counts { lifted } else { TWO_64 }).to_bits().wrapping_sub(ROOT);
-    ((bits as i32 >> 23) - 64, f32::from_bits((bits & 0x007f_ffff) + ROOT))
-}
-
-/// −Σ ln p over the voxels that count; overwrites p.
-#[inline(always)]
-fn sum_of_logarithms<const FMA: bool>(p: &mut [f32], codes: &[i32]) -> f64 {
-    let mut exponents = 0;
-    for (p, &code) in p.iter_mut().zip(codes) {
-        let (exponent, mantissa) = split(*p, code >= 0);
-        exponents += exponent;
-        *p = mantissa;
-    }
-    let mut logarithms = Lanes::splat(0.0_f32);
-    for m in p.as_chunks::<LANES>().0.chunks(FACTORS) {
-        // Σ ln m = ln Π m.
-        let mut product = [1.0_f32; LANES];
-        for m in m {
-            for lane in 0..LANES {
-                product[lane] *= m[lane];
-            }
-        }
-        logarithms = logarithms.plus(Lanes(product).map(Lane::ln::<FMA>));
-    }
-    -f64::from(exponents) * std::f64::consts::LN_2 - logarithms.sum()
-}
-
-/// Prepares the derivative of rows of logits; false if one of them is out of range.
-pub(super) struct Prepare<'a, M> {
-    pub(super) map: M,
-    pub(super) codes: &'a [i32],
+/// Writes the derivative of rows of logits; false, with part of it written, if one of them is out of range.
+pub(super) struct Differentiate<'a> {
+    /// One for each class; empty to take them from `out`.
+    pub(super) x: &'a [Row<'a>],
+    pub(super) codes: Codes<'a>,
+    /// ∂L/∂p of each class where y = 0, and where y = 1.
     pub(super) outside: &'a [f32],
     pub(super) inside: &'a [f32],
     /// The factor of the cross-entropy.
     pub(super) weight: f32,
-    /// `[C + ROWS, length]`.
-    pub(super) room: &'a mut [f32],
-}
-
-impl<'a, M: Fn(usize) -> &'a [f32]> Kernel for Prepare<'_, M> {
-    type Output = bool;
-
-    #[inline(always)]
-    fn run<const FMA: bool>(self) -> bool {
-        let Self { map, codes, outside, inside, weight, room } = self;
-        let (length, classes) = (codes.len(), outside.len());
-        let derivative = Derivative { outside, inside };
-        let (exps, rows) = room.split_at_mut(classes * length);
-        let [sum, mean] = next(&mut rows.chunks_exact_mut(length));
-        sum.fill(0.0);
-        mean.fill(0.0);
-        let mut seen = 0;
-        let mut rows = exps.chunks_exact_mut(length);
-        let mut c = 0;
-        while c + SIDE_BY_SIDE <= classes {
-            let x: [_; SIDE_BY_SIDE] = std::array::from_fn(|k| map(c + k));
-            let out = (&mut *sum, &mut *mean);
-            seen |= exponentiate_and_weight::<FMA, _>(x, next(&mut rows), out, codes, c, derivative);
-            c += SIDE_BY_SIDE;
-        }
-        for c in c..classes {
-            let out = (&mut *sum, &mut *mean);
-            seen |= exponentiate_and_weight::<FMA, 1>([map(c)], next(&mut rows), out, codes, c, derivative);
-        }
-        for ((sum, mean), &code) in sum.iter_mut().zip(mean).zip(codes) {
-            let inverse = 1.0 / *sum;
-            let inverse = if code >= 0 { inverse } else { 0.0 };
-            *mean = (weight - *mean * inverse) * inverse;
-            *sum = inverse;
-        }
-        seen < OUT_OF_RANGE
-    }
-}
-
-/// Writes the derivative of a class that has been prepared for.
-pub(super) struct Differentiate<'a> {
-    pub(super) room: &'a [f32],
-    pub(super) codes: &'a [i32],
-    pub(super) classes: usize,
-    pub(super) class: usize,
-    pub(super) outside: f32,
-    pub(super) inside: f32,
-    pub(super) weight: f32,
-    pub(super) out: &'a mut [f32],
+    pub(super) room: RowMut<'a>,
+    pub(super) out: &'a mut [RowMut<'a>],
+    /// For `out` past the caches.
+    pub(super) streaming: Option<&'a Streaming>,
 }
 
 impl Kernel for Differentiate<'_> {
-    type Output = ();
+    type Output = bool;
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let Self { room, codes, classes, class, outside, inside, weight, out } = self;
-        let length = codes.len();
-        let row = |k: usize| &room[k * length..(k + 1) * length];
-        let rows = row(class).iter().zip(row(classes)).zip(row(classes + 1)).zip(codes);
-        // p (∂L/∂p − Σ p ∂L/∂p + w) − w y, where `offset` is (w − Σ p ∂L/∂p) / Σ eˣ; w y is last, so that the
-        // difference of near equals stays exact.
-        for (out, (((power, &inverse), &offset), &code)) in out.iter_mut().zip(rows) {
-            let (slope, weight) = if code == class as i32 { (inside, weight) } else { (outside, 0.0) };
-            *out = power.times_plus::<FMA>(slope.times_plus::<FMA>(inverse, offset), -weight);
+    fn run<S: Simd>(self) -> bool {
+        let Self { x, codes, outside, inside, weight, room, out, streaming } = self;
+        let classes = out.len();
+        let mut seen = S::Singles::nothing_seen();
+        let at_once = tiles_at_once(classes);
+        for (start, codes) in (0..).step_by(at_once).zip(codes.chunks(at_once)) {
+            let length = codes.len();
+            let here = start..start + length;
+            let (powers, sum, mean) = rows(room, classes, length);
+            let present = present::<<S::Singles as Singles>::Bits>(codes);
+            for (c, powers) in powers.chunks_exact_mut(length).enumerate() {
+                let x = x.get(c).map_or(&out[c][here.clone()], |x| &x[here.clone()]);
+                exponentiate::<S::Singles>(c == 0, x, powers, sum, &mut seen);
+                let codes = has(present, c).then_some(codes);
+                add_slopes::<S::Singles>(powers, codes, c as i32, outside[c], inside[c], mean);
+            }
+            for ((sum, mean), codes) in sum.iter_mut().zip(&mut *mean).zip(codes) {
+                let inverse = S::Singles::splat(1.0).over(S::Singles::load(sum));
+                let inverse = inverse.only(S::Singles::counts(codes));
+                let offset = S::Singles::splat(weight).minus(S::Singles::load(mean).times(inverse));
+                inverse.store(sum);
+                offset.times(inverse).store(mean);
+            }
+            for (c, powers) in powers.chunks_exact(length).enumerate() {
+                let of = Written {
+                    powers,
+                    codes: has(present, c).then_some(codes),
+                    class: c as i32,
+                    inverse: sum,
+                    offset: mean,
+                    outside: outside[c],
+                    inside: inside[c],
+                    weight,
+                };
+                let out = out[c][here.clone()].as_flattened_mut();
+                match streaming {
+                    None => of.write::<S::Singles>(0..out.len(), out, None),
+                    Some(streaming) => of.stream::<S::Singles>(out, streaming),
+                }
+            }
         }
+        S::Singles::were_in_range(seen)
+    }
+}
+
+/// Adds eˣ ∂L/∂p of a class to `mean`, or replaces it if it is the first; no voxel has the class if there are no codes.
+#[inline(always)]
+fn add_slopes<V: Tile<f32>>(
+    powers: Row<'_>,
+    codes: Option<Codes<'_>>,
+    class: i32,
+    outside: f32,
+    inside: f32,
+    mean: RowMut<'_>,
+) {
+    let (outside, inside) = (V::splat(outside), V::splat(inside));
+    let rows = powers.iter().zip(mean);
+    match codes {
+        None if class == 0 => {
+            for (power, mean) in rows {
+                outside.times(V::load(power)).store(mean);
+            }
+        }
+        None => {
+            for (power, mean) in rows {
+                outside.times_plus(V::load(power), V::load(mean)).store(mean);
+            }
+        }
+        Some(codes) if class == 0 => {
+            for ((power, mean), codes) in rows.zip(codes) {
+                let slope = V::select(V::is_class(codes, class), inside, outside);
+                slope.times(V::load(power)).store(mean);
+            }
+        }
+        Some(codes) => {
+            for ((power, mean), codes) in rows.zip(codes) {
+                let slope = V::select(V::is_class(codes, class), inside, outside);
+                slope.times_plus(V::load(power), V::load(mean)).store(mean);
+            }
+        }
+    }
+}
+
+/// The derivative of a class, p (∂L/∂p − Σ p ∂L/∂p + w) − w y, and what it is made of; w y is last, so that the
+/// difference of near equals stays exact.
+#[derive(Clone, Copy)]
+struct Written<'a> {
+    powers: Row<'a>,
+    /// None if no voxel has the class.
+    codes: Option<Codes<'a>>,
+    class: i32,
+    /// 1 / Σ eˣ.
+    inverse: Row<'a>,
+    /// (w − Σ p ∂L/∂p) / Σ eˣ.
+    offset: Row<'a>,
+    outside: f32,
+    inside: f32,
+    weight: f32,
+}
+
+impl Written<'_> {
+    /// Writes a range of voxels.
+    #[inline(always)]
+    fn write<V: Tile<f32>>(self, range: Range<usize>, out: &mut [f32], streaming: Option<&Streaming>) {
+        let (outside, inside, minus) =
+            (V::splat(self.outside), V::splat(self.inside), V::splat(-self.weight));
+        let inverse = self.inverse.as_flattened()[range.clone()].as_chunks().0;
+        let offset = self.offset.as_flattened()[range.clone()].as_chunks().0;
+        let powers = self.powers.as_flattened()[range.clone()].as_chunks().0;
+        let rows = powers.iter().zip(inverse).zip(offset).zip(out.as_chunks_mut().0);
+        let Some(codes) = self.codes else {
+            for (((power, inverse), offset), out) in rows {
+                let factor = outside.times_plus(V::load(inverse), V::load(offset));
+                let value = V::load(power).times(factor);
+                match streaming {
+                    Some(streaming) => value.stream(out, streaming),
+                    None => value.store(out),
+                }
+            }
+            return;
+        };
+        for ((((power, inverse), offset), out), codes) in rows.zip(codes.as_flattened()[range].as_chunks().0)
+        {
+            let is_class = V::is_class(codes, self.class);
+            let factor = V::select(is_class, inside, outside).times_plus(V::load(inverse), V::load(offset));
+            let value = V::load(power).times_plus(factor, minus.only(is_class));
+            match streaming {
+                Some(streaming) => value.stream(out, streaming),
+                None => value.store(out),
+            }
+        }
+    }
+
+    /// Writes all voxels, whole cache lines of them past the caches.
+    #[inline(always)]
+    fn stream<V: Tile<f32>>(self, out: &mut [f32], streaming: &Streaming) {
+        let end = out.len();
+        let head = out.as_ptr().align_offset(64) % LANES;
+        let tail = (LANES - head) % LANES;
+        if head > 0 {
+            // Not a voxel more: lines in the caches and stores past them hinder each other.
+            let [mut first, mut last] = [[0.0; LANES]; 2];
+            self.write::<V>(0..LANES, &mut first, None);
+            self.write::<V>(end - LANES..end, &mut last, None);
+            out.iter_mut().zip(first).take(head).for_each(|(out, value)| *out = value);
+            out[end - tail..].iter_mut().zip(&last[LANES - tail..]).for_each(|(out, value)| *out = *value);
+        }
+        let middle = head..end - tail;
+        self.write::<V>(middle.clone(), &mut out[middle], Some(streaming));
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     Kernel, MapSums,
     lanes::{LANES, Lanes},
+    tile::{Simd, Tile},
 };
 use crate::element::sealed::Lane;
 
@@ -20,19 +21,22 @@ impl<F: Lane> Kernel for MeasureTiles<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let mut loss = Lanes::splat(F::ZERO);
+    fn run<S: Simd>(self) {
+        let zero = F::Tile::<S>::splat(F::ZERO);
+        let mut loss = zero;
         let tiles = self.block.as_chunks_mut::<LANES>().0.chunks_exact_mut(self.sums.len());
         for (x, codes) in tiles.zip(self.codes) {
-            let mut of_label = Lanes::splat(F::ZERO);
+            let mut of_label = [F::ZERO; LANES];
             for lane in 0..LANES {
-                of_label.0[lane] = x[codes[lane].max(0) as usize][lane];
+                of_label[lane] = x[codes[lane].max(0) as usize][lane];
             }
-            let (max, sum, _) = exponentiate::<F, FMA>(x, None);
-            let inverse = sum.map(|sum| F::ONE / sum).where_counted(codes, F::ZERO);
+            let (max, sum, _) = exponentiate::<F, F::Tile<S>>(x, None);
+            let counts = F::Tile::<S>::counts(codes);
+            let inverse = F::Tile::<S>::splat(F::ONE).over(sum).only(counts);
             for (x, prediction) in x.iter().zip(&mut *self.predictions) {
-                *prediction = Lanes(*x).times_plus::<FMA>(inverse, Lanes(*prediction)).0;
+                F::Tile::<S>::load(x).times_plus(inverse, F::Tile::<S>::load(prediction)).store(prediction);
             }
+            let inverse = inverse.lanes();
             // The label's p, found rather than looked for in every class; labels come in runs.
             let (mut code, mut overlap) = (codes[0], 0.0);
             for lane in 0..LANES {
@@ -48,11 +52,11 @@ impl<F: Lane> Kernel for MeasureTiles<'_, F> {
                 self.sums[code as usize].overlap += overlap;
             }
             if self.cross_entropy {
-                let logarithm = sum.map(|sum| sum.ln::<FMA>());
-                loss = loss.plus(max.minus(of_label).plus(logarithm).where_counted(codes, F::ZERO));
+                let of_label = F::Tile::<S>::load(&of_label);
+                loss = loss.plus(max.minus(of_label).plus(sum.ln()).only(counts));
             }
         }
-        self.sums[0].cross_entropy += loss.sum();
+        self.sums[0].cross_entropy += loss.lanes().sum();
         for (sums, prediction) in self.sums.iter_mut().zip(self.predictions) {
             sums.prediction += Lanes(std::mem::replace(prediction, [F::ZERO; LANES])).sum();
         }
@@ -61,22 +65,19 @@ impl<F: Lane> Kernel for MeasureTiles<'_, F> {
 
 /// Replaces the logits of a tile by e^(x − max); the maximum, the sum and, with `factors`, the sum of products with them.
 #[inline(always)]
-fn exponentiate<F: Lane, const FMA: bool>(
-    x: &mut [[F; LANES]],
-    factors: Option<&[F]>,
-) -> (Lanes<F>, Lanes<F>, Lanes<F>) {
-    let mut max = Lanes(x[0]);
+fn exponentiate<F: Lane, V: Tile<F>>(x: &mut [[F; LANES]], factors: Option<&[F]>) -> (V, V, V) {
+    let mut max = V::load(&x[0]);
     for x in &x[1..] {
-        max = max.max(Lanes(*x));
+        max = max.max(V::load(x));
     }
-    let [mut sum, mut products] = [Lanes::splat(F::ZERO); 2];
+    let [mut sum, mut products] = [V::splat(F::ZERO); 2];
     for (c, x) in x.iter_mut().enumerate() {
-        let power = Lanes(*x).minus(max).exp::<FMA>();
+        let power = V::load(x).minus(max).exp();
         sum = sum.plus(power);
         if let Some(factors) = factors {
-            products = Lanes::splat(factors[c]).times_plus::<FMA>(power, products);
+            products = V::splat(factors[c]).times_plus(power, products);
         }
-        *x = power.0;
+        power.store(x);
     }
     (max, sum, products)
 }
@@ -94,10 +95,11 @@ impl<F: Lane> Kernel for DifferentiateTiles<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
+    fn run<S: Simd>(self) {
         let tiles = self.block.as_chunks_mut::<LANES>().0.chunks_exact_mut(self.outside.len());
         for (x, codes) in tiles.zip(self.codes) {
-            let (_, sum, mut mean) = exponentiate::<F, FMA>(x, Some(self.outside));
+            let (_, sum, mean) = exponentiate::<F, F::Tile<S>>(x, Some(self.outside));
+            let mut mean = mean.lanes();
             // Where y = 1, which is one class of each voxel: what differs there, e^(x − max) and the class.
             let mut labelled = [(F::ZERO, 0_usize); LANES];
             for lane in 0..LANES {
@@ -105,12 +107,15 @@ impl<F: Lane> Kernel for DifferentiateTiles<'_, F> {
                 labelled[lane] = (x[c][lane], c);
                 mean.0[lane] += (self.inside[c] - self.outside[c]) * x[c][lane];
             }
-            let inverse = sum.map(|sum| F::ONE / sum).where_counted(codes, F::ZERO);
-            let weight = Lanes::splat(self.weight).where_counted(codes, F::ZERO);
-            let mean = mean.times(inverse);
+            let counts = F::Tile::<S>::counts(codes);
+            let inverse = F::Tile::<S>::splat(F::ONE).over(sum).only(counts);
+            let weight = F::Tile::<S>::splat(self.weight).only(counts);
+            let mean = F::Tile::<S>::load(&mean.0).times(inverse);
             for (x, &outside) in x.iter_mut().zip(self.outside) {
-                *x = Lanes(*x).times(inverse).times(Lanes::splat(outside).minus(mean).plus(weight)).0;
+                let slope = F::Tile::<S>::splat(outside).minus(mean).plus(weight);
+                F::Tile::<S>::load(x).times(inverse).times(slope).store(x);
             }
+            let [inverse, weight, mean] = [inverse, weight, mean].map(|tile| tile.lanes());
             for lane in 0..LANES {
                 let (power, c) = labelled[lane];
                 x[c][lane] = power * inverse.0[lane] * (self.inside[c] - mean.0[lane] + weight.0[lane])

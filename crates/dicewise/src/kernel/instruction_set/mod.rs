@@ -1,9 +1,23 @@
 //! The only module with unsafe code: calls into functions compiled for instructions that the processor has, and
-//! stores that go past the caches.
+//! these instructions.
 
 #![allow(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
 use std::fmt;
+
+use super::{lanes::Lanes, tile::Simd};
+
+/// What the compiler makes of loops over arrays.
+struct Portable;
+
+impl Simd for Portable {
+    type Singles = Lanes<f32>;
+}
 
 /// The vector instructions that voxel passes use; the best of the machine unless chosen otherwise.
 ///
@@ -71,24 +85,11 @@ impl InstructionSet {
 /// Writes arrays that are too large for the caches past them, which saves reading what is overwritten.
 ///
 /// Such stores are not ordered with others: dropping this orders them, before another thread can see them.
-pub(crate) struct Streaming(InstructionSet);
+pub struct Streaming(InstructionSet);
 
 impl InstructionSet {
     pub(crate) fn streaming(self) -> Streaming {
         Streaming(self)
-    }
-}
-
-impl Streaming {
-    /// Copies `from` to `to`, of the same length.
-    #[inline]
-    pub(crate) fn copy(&self, from: &[f32], to: &mut [f32]) {
-        match self.0.0 {
-            // SAFETY: `available` makes these values only if the processor has the instructions.
-            #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 | Kind::Avx2 => unsafe { stream_with_avx2(from, to) },
-            Kind::Portable => to.copy_from_slice(from),
-        }
     }
 }
 
@@ -102,22 +103,16 @@ impl Drop for Streaming {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn stream_with_avx2(from: &[f32], to: &mut [f32]) {
-    use std::arch::x86_64::{_mm256_loadu_ps, _mm256_stream_ps};
-
-    // To the first address that 32 divides.
-    let head = to.as_ptr().align_offset(32).min(to.len());
-    let (to_head, to) = to.split_at_mut(head);
-    let (from_head, from) = from.split_at(head);
-    to_head.copy_from_slice(from_head);
-    let ((to, to_tail), (from, from_tail)) = (to.as_chunks_mut::<8>(), from.as_chunks::<8>());
-    for (to, from) in to.iter_mut().zip(from) {
-        // SAFETY: both are eight `f32` long, and 32 divides the address of `to`.
-        unsafe { _mm256_stream_ps(to.as_mut_ptr(), _mm256_loadu_ps(from.as_ptr())) }
+/// Asks for the cache line of an address that will be read soon, whatever lies there; no more than a hint.
+#[inline(always)]
+pub(super) fn prefetch<T>(address: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing: no address makes it fail.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast());
     }
-    to_tail.copy_from_slice(from_tail);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 /// `avx512`, `avx2` or `portable`.
@@ -138,41 +133,53 @@ impl fmt::Display for InstructionSet {
 pub(crate) trait Kernel {
     type Output;
 
-    /// `FMA`: whether a fused multiply-add is one instruction here.
-    fn run<const FMA: bool>(self) -> Self::Output;
+    fn run<S: Simd>(self) -> Self::Output;
 }
 
 /// Not inlined, so that a kernel is compiled once however many places run it.
 #[inline(never)]
 fn portable<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<{ cfg!(target_arch = "aarch64") }>()
+    kernel.run::<Portable>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")]
 fn with_avx512<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<true>()
+    kernel.run::<avx512::Avx512>()
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn with_avx2<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run::<true>()
+    kernel.run::<avx2::Avx2>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::{
+        lanes::LANES,
+        tile::{Simd, Tile},
+    };
 
     #[test]
-    fn streaming_copies_from_and_to_any_address() {
-        let from: Vec<f32> = (0..100).map(|k| k as f32).collect();
+    fn tiles_are_streamed_to_any_address() {
+        struct Stream<'a>(&'a [f32; LANES], &'a mut [f32; LANES], Streaming);
+        impl Kernel for Stream<'_> {
+            type Output = ();
+            #[inline(always)]
+            fn run<S: Simd>(self) {
+                S::Singles::load(self.0).stream(self.1, &self.2);
+            }
+        }
+        let from: [f32; LANES] = std::array::from_fn(|k| k as f32);
         for set in InstructionSet::available() {
-            for (start, length) in [(0, 100), (1, 50), (3, 2), (7, 93), (5, 0), (8, 16)] {
-                let mut to = vec![-1.0; 100];
-                set.streaming().copy(&from[..length], &mut to[start..start + length]);
-                assert_eq!(to[start..start + length], from[..length], "{set}");
-                assert!(to[..start].iter().chain(&to[start + length..]).all(|&x| x == -1.0), "{set}");
+            for start in 0..=LANES {
+                let mut to = [-1.0; 3 * LANES];
+                let out = to[start..].first_chunk_mut().expect("it is longer");
+                set.run(Stream(&from, out, set.streaming()));
+                assert_eq!(to[start..start + LANES], from, "{set}");
+                assert!(to[..start].iter().chain(&to[start + LANES..]).all(|&x| x == -1.0), "{set}");
             }
         }
     }

@@ -1,0 +1,376 @@
+//! Sixteen values side by side in registers that the kernel names, and exp and ln of them.
+//!
+//! What the compiler makes of loops over arrays depends on their surroundings: it may take one chain of operations
+//! after the other, for which the processor waits, or take vectors apart. A tile of AVX2 is two registers, each
+//! operation on both before the next: two chains side by side.
+
+use super::{
+    instruction_set::Streaming,
+    lanes::{LANES, Lanes},
+};
+use crate::element::sealed::Lane;
+
+/// The vector instructions that a kernel is compiled for.
+pub trait Simd {
+    /// Sixteen `f32`.
+    type Singles: Singles;
+}
+
+/// Sixteen values of type `F`.
+pub trait Tile<F: Lane>: Copy {
+    /// Yes or no for each of them.
+    type Mask: Copy;
+    /// What is known of many x: whether all were in range.
+    type Seen: Copy;
+    /// Sixteen sums in `f64`.
+    type Wide: Copy;
+
+    fn splat(value: F) -> Self;
+    fn load(values: &[F; LANES]) -> Self;
+    fn store(self, out: &mut [F; LANES]);
+    /// Past the caches if `out` is the start of a cache line.
+    fn stream(self, out: &mut [F; LANES], streaming: &Streaming);
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    fn times(self, other: Self) -> Self;
+    fn over(self, other: Self) -> Self;
+    /// self · factor + summand, in one rounding where that is one instruction.
+    fn times_plus(self, factor: Self, summand: Self) -> Self;
+    /// `self` where `other` is NaN.
+    fn max(self, other: Self) -> Self;
+    /// `self` where `other` is NaN.
+    fn min(self, other: Self) -> Self;
+    /// −|x|.
+    fn minus_abs(self) -> Self;
+    /// eˣ for x ≤ 88; below −87 it stays at e⁻⁸⁷, 10⁻³⁸.
+    fn exp(self) -> Self;
+    /// eˣ for x within ±44, which is noted in `seen`.
+    fn power(self, seen: &mut Self::Seen) -> Self;
+    /// e⁻ˣ for x within ±44, which is noted in `seen`.
+    fn inverse_power(self, seen: &mut Self::Seen) -> Self;
+    fn nothing_seen() -> Self::Seen;
+    fn were_in_range(seen: Self::Seen) -> bool;
+    /// ln x for normal x > 0.
+    fn ln(self) -> Self;
+    fn wide_zeros() -> Self::Wide;
+    /// Adds each value to its sum.
+    fn add_to(self, sums: Self::Wide) -> Self::Wide;
+    /// Adds each product, which is not rounded, to its sum.
+    fn add_product_to(self, factor: Self, sums: Self::Wide) -> Self::Wide;
+    fn wide_lanes(sums: Self::Wide) -> Lanes<f64>;
+    /// Where the voxel is of the class.
+    fn is_class(codes: &[i32; LANES], class: i32) -> Self::Mask;
+    /// Where the voxel counts.
+    fn counts(codes: &[i32; LANES]) -> Self::Mask;
+    fn is_not_negative(self) -> Self::Mask;
+    fn select(mask: Self::Mask, where_true: Self, elsewhere: Self) -> Self;
+    /// 0 elsewhere.
+    fn only(self, mask: Self::Mask) -> Self;
+
+    #[inline(always)]
+    fn lanes(self) -> Lanes<F> {
+        let mut lanes = Lanes::splat(F::ZERO);
+        self.store(&mut lanes.0);
+        lanes
+    }
+}
+
+/// Sixteen `f32`, whose bits can be had.
+pub trait Singles: Tile<f32> {
+    /// Whether [`times_plus`](Tile::times_plus) rounds once.
+    const FUSED: bool;
+    type Bits: Bits;
+
+    fn bits(self) -> Self::Bits;
+    fn from_bits(bits: Self::Bits) -> Self;
+    /// The integers as `f32`.
+    fn integers(of: Self::Bits) -> Self;
+    /// Adds 1 where the mask holds.
+    fn count(mask: Self::Mask, counts: Self::Bits) -> Self::Bits;
+}
+
+/// Sixteen integers of 32 bits, which wrap around.
+pub trait Bits: Copy {
+    fn splat(value: u32) -> Self;
+    fn load(values: &[i32; LANES]) -> Self;
+    fn or(self, other: Self) -> Self;
+    fn xor(self, other: Self) -> Self;
+    fn and(self, other: Self) -> Self;
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    /// · 2²³: an integer to where `f32` has its exponent.
+    fn to_exponent(self) -> Self;
+    /// ÷ 2²³, rounded down.
+    fn from_exponent(self) -> Self;
+    /// 2 to the power of the lowest 5 bits.
+    fn as_bit(self) -> Self;
+    fn array(self) -> [u32; LANES];
+}
+
+/// 1.5 · 2²³: added to a small x, it leaves x rounded to an integer in the lowest bits.
+const ROUNDER: f32 = 12_582_912.0;
+/// ln 2 in two parts, the first with so few bits that its product with an exponent is exact.
+const LN_2_HIGH: f32 = 355.0 / 512.0;
+const LN_2_LOW: f32 = -2.121_944_4e-4;
+/// The coefficients of r² to r⁵ in eʳ; those of 1 and r are 1. Near-minimax on [−½ ln 2, ½ ln 2].
+const EXP: [f32; 4] = [4.999_923e-1, 1.666_711_5e-1, 4.189_033_5e-2, 8.312_503e-3];
+
+/// eʳ, or e⁻ʳ if `sign` is −1, for |r| ≤ ½ ln 2, by a polynomial of degree 5, 1.5e-7 relative.
+///
+/// Its halves are added up side by side, as what bounds a loop of these is how long each takes.
+#[inline(always)]
+fn reduced_exp<V: Singles>(r: V, sign: f32) -> V {
+    let square = r.times(r);
+    let first = if sign < 0.0 { V::splat(1.0).minus(r) } else { V::splat(1.0).plus(r) };
+    let second = V::splat(sign * EXP[1]).times_plus(r, V::splat(EXP[0]));
+    let third = V::splat(sign * EXP[3]).times_plus(r, V::splat(EXP[2]));
+    third.times_plus(square, second).times_plus(square, first)
+}
+
+/// eˣ as [`Tile::exp`].
+#[inline(always)]
+pub(super) fn exp<V: Singles>(x: V) -> V {
+    let x = V::splat(-87.0).max(x);
+    let shifted = x.times_plus(V::splat(std::f32::consts::LOG2_E), V::splat(ROUNDER));
+    let n = shifted.minus(V::splat(ROUNDER));
+    let r = n.times_plus(V::splat(-LN_2_LOW), n.times_plus(V::splat(-LN_2_HIGH), x));
+    let q = reduced_exp(r, 1.0);
+    // 2ⁿ by adding n to the exponent.
+    V::from_bits(q.bits().plus(shifted.bits().to_exponent()))
+}
+
+const TWO_64: f32 = 18_446_744_073_709_551_616.0;
+
+/// eˣ, or e⁻ˣ, for x within ±44; as [`Tile::power`] and [`Tile::inverse_power`].
+#[inline(always)]
+pub(super) fn power<V: Singles, const INVERSE: bool>(x: V, seen: &mut V::Bits) -> V {
+    // Added to x, it leaves 512 + x, rounded to an integer, in the lowest bits, of which 9 count for the exponent.
+    const SHIFT: f32 = ROUNDER + 512.0;
+    let sign = if INVERSE { -1.0 } else { 1.0 };
+    let shifted = x.times_plus(V::splat(sign * std::f32::consts::LOG2_E), V::splat(SHIFT));
+    let n = shifted.minus(V::splat(SHIFT));
+    // ± what is left of ± x, so that x need not change its sign.
+    let r = match V::FUSED {
+        // ln 2 as f32 is wrong by a thirtieth of its last place only: no second part of it is needed for these n, as
+        // long as the product is not rounded.
+        true => n.times_plus(V::splat(-sign * std::f32::consts::LN_2), x),
+        false => n.times_plus(V::splat(-sign * LN_2_LOW), n.times_plus(V::splat(-sign * LN_2_HIGH), x)),
+    };
+    let q = reduced_exp(r, sign);
+    // 64 + the exponent.
+    let exponent = shifted.bits().minus(V::Bits::splat((SHIFT - 64.0).to_bits()));
+    *seen = seen.or(exponent);
+    V::from_bits(q.bits().plus(shifted.bits().to_exponent()))
+}
+
+/// Whether all x that [`power`] has noted were in range: numbers in 0..128 stay so when they are OR-ed.
+#[inline(always)]
+pub(super) fn were_in_range<B: Bits>(seen: B) -> bool {
+    seen.array().into_iter().fold(0, |seen, bits| seen | bits) < 128
+}
+
+/// Σ ln p over many p.
+#[derive(Clone, Copy)]
+pub(super) struct Logarithms<V: Singles> {
+    /// p = 2ⁿ m, with m in [√½, √2) so that ln p does not cancel where p is near 1.
+    exponents: V::Bits,
+    product: V,
+    /// Of how many p.
+    factors: usize,
+    /// How many were added before.
+    tiles: usize,
+    sum: V,
+}
+
+impl<V: Singles> Logarithms<V> {
+    /// Factors in [√½, √2] whose product stays within `f32`.
+    const FACTORS: usize = 64;
+
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Self {
+            exponents: V::Bits::splat(0),
+            product: V::splat(1.0),
+            factors: 0,
+            tiles: 0,
+            sum: V::splat(0.0),
+        }
+    }
+
+    /// Adds p > 2⁻¹⁹⁰, where the mask holds if there is one.
+    #[inline(always)]
+    pub(super) fn add(&mut self, p: V, counts: Option<V::Mask>) {
+        let root = V::Bits::splat(std::f32::consts::FRAC_1_SQRT_2.to_bits());
+        if self.factors == Self::FACTORS {
+            self.sum = self.sum.plus(self.product.ln());
+            (self.product, self.tiles, self.factors) = (V::splat(1.0), self.tiles + self.factors, 0);
+        }
+        // The factor lifts the smallest p to where numbers are normal.
+        let mut lifted = p.times(V::splat(TWO_64));
+        if let Some(counts) = counts {
+            lifted = V::select(counts, lifted, V::splat(TWO_64));
+        }
+        let bits = lifted.bits().minus(root);
+        // Each is 64 too much, which `sum` takes off.
+        self.exponents = self.exponents.plus(bits.from_exponent());
+        let mantissa = bits.and(V::Bits::splat(0x007f_ffff)).plus(root);
+        self.product = self.product.times(V::from_bits(mantissa));
+        self.factors += 1;
+    }
+
+    #[inline(always)]
+    pub(super) fn sum(self) -> f64 {
+        let lifts = (64 * LANES * (self.tiles + self.factors)) as f64;
+        let exponents: f64 = self.exponents.array().into_iter().map(|n| f64::from(n.cast_signed())).sum();
+        (exponents - lifts) * std::f64::consts::LN_2 + self.sum.plus(self.product.ln()).lanes().sum()
+    }
+}
+
+/// x = 2ⁿ m with m ∈ [√½, √2); ln x = n ln 2 + ln m, ln m as in Cephes' `logf`, 1e-7; as [`Tile::ln`].
+#[inline(always)]
+pub(super) fn ln<V: Singles>(x: V) -> V {
+    const LN: [f32; 9] = [
+        7.037_683_6e-2,
+        -1.151_461e-1,
+        1.167_699_9e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_8e-1,
+        2.000_071_5e-1,
+        -2.499_999_4e-1,
+        3.333_333e-1,
+    ];
+    let root = V::Bits::splat(std::f32::consts::FRAC_1_SQRT_2.to_bits());
+    let scaled = x.bits().minus(root);
+    let n = V::integers(scaled.from_exponent());
+    let m = V::from_bits(scaled.and(V::Bits::splat(0x007f_ffff)).plus(root));
+    let x = m.minus(V::splat(1.0));
+    let mut q = V::splat(LN[0]);
+    for coefficient in &LN[1..] {
+        q = q.times_plus(x, V::splat(*coefficient));
+    }
+    let square = x.times(x);
+    let tail = q.times(x).times_plus(square, n.times(V::splat(LN_2_LOW))).minus(square.times(V::splat(0.5)));
+    n.times_plus(V::splat(LN_2_HIGH), x.plus(tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{InstructionSet, Kernel};
+
+    /// A function of every value, and whether all were in range.
+    #[derive(Clone, Copy)]
+    enum Function {
+        Exp,
+        Ln,
+        Power,
+        InversePower,
+    }
+
+    struct Apply<'a>(Function, &'a [f32], &'a mut Vec<f32>);
+
+    impl Kernel for Apply<'_> {
+        type Output = bool;
+
+        #[inline(always)]
+        fn run<S: Simd>(self) -> bool {
+            let mut seen = S::Singles::nothing_seen();
+            for x in self.1.chunks(LANES) {
+                let mut tile = [1.0; LANES];
+                tile[..x.len()].copy_from_slice(x);
+                let of = S::Singles::load(&tile);
+                let found = match self.0 {
+                    Function::Exp => of.exp(),
+                    Function::Ln => of.ln(),
+                    Function::Power => of.power(&mut seen),
+                    Function::InversePower => of.inverse_power(&mut seen),
+                };
+                self.2.extend(&found.lanes().0[..x.len()]);
+            }
+            S::Singles::were_in_range(seen)
+        }
+    }
+
+    fn apply(set: InstructionSet, function: Function, x: &[f32]) -> (Vec<f32>, bool) {
+        let mut found = Vec::new();
+        let in_range = set.run(Apply(function, x, &mut found));
+        (found, in_range)
+    }
+
+    #[test]
+    fn exp_is_within_2e_7_of_f64() {
+        let x: Vec<f32> = (-870_000..=880_000).map(|k| k as f32 * 1e-4).collect();
+        let near: Vec<f32> = x.iter().copied().filter(|x| x.abs() < 44.0).collect();
+        for set in InstructionSet::available() {
+            // With ln 2 in one part, the error grows with the exponent.
+            for (function, x, sign, growth) in [
+                (Function::Exp, &x, 1.0, 0.0),
+                (Function::Power, &near, 1.0, 3e-9),
+                (Function::InversePower, &near, -1.0, 3e-9),
+            ] {
+                let (found, in_range) = apply(set, function, x);
+                assert!(in_range);
+                for (x, found) in x.iter().zip(found) {
+                    let exact = (sign * f64::from(*x)).exp();
+                    let allowed = (2.3e-7 + growth * f64::from(x.abs())) * exact;
+                    assert!((f64::from(found) - exact).abs() <= allowed, "{set} {x}: {found:e} {exact:e}");
+                }
+            }
+            let (found, _) = apply(set, Function::Exp, &[0.0, f32::MIN, -87.0, -1e4]);
+            assert!(found[0] == 1.0 && found[1] == found[2] && found[3] == found[2], "{set} {found:?}");
+        }
+    }
+
+    #[test]
+    fn ln_is_within_an_ulp_or_two_of_f64() {
+        let x = (f32::MIN_POSITIVE.to_bits()..f32::MAX.to_bits()).step_by(1001).map(f32::from_bits);
+        let x: Vec<f32> = x.chain([1.0]).collect();
+        for set in InstructionSet::available() {
+            for (x, found) in x.iter().zip(apply(set, Function::Ln, &x).0) {
+                let exact = f64::from(*x).ln();
+                let error = (f64::from(found) - exact).abs();
+                assert!(error <= 1.5e-7 * exact.abs() + 1e-12, "{set} ln {x}: {found:e} {exact:e}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_value_out_of_range_is_seen_wherever_it_is() {
+        let far = [45.0, -46.0, 88.0, -89.0, 356.0, 1e9, -1e30, f32::INFINITY, f32::NEG_INFINITY, f32::NAN];
+        for set in InstructionSet::available() {
+            for (k, value) in far.into_iter().enumerate() {
+                let mut x = [0.5; 3 * LANES];
+                x[7 * k % (3 * LANES)] = value;
+                assert!(!apply(set, Function::Power, &x).1, "{set} {value}");
+                assert!(!apply(set, Function::InversePower, &x).1, "{set} {value}");
+            }
+        }
+    }
+
+    #[test]
+    fn logarithms_add_up() {
+        struct Sum<'a>(&'a [[f32; LANES]], &'a [[i32; LANES]]);
+        impl Kernel for Sum<'_> {
+            type Output = f64;
+            #[inline(always)]
+            fn run<S: Simd>(self) -> f64 {
+                let mut sum = Logarithms::<S::Singles>::new();
+                for (p, codes) in self.0.iter().zip(self.1) {
+                    sum.add(S::Singles::load(p), Some(S::Singles::counts(codes)));
+                }
+                sum.sum()
+            }
+        }
+        let p: Vec<[f32; LANES]> =
+            (0..300).map(|k| std::array::from_fn(|lane| (-((k * lane) as f32) / 80.0).exp())).collect();
+        let codes: Vec<[i32; LANES]> =
+            (0..300).map(|k| std::array::from_fn(|lane| if (k + lane) % 5 == 0 { -1 } else { 2 })).collect();
+        let pairs = p.as_flattened().iter().zip(codes.as_flattened());
+        let exact: f64 = pairs.filter(|(_, code)| **code >= 0).map(|(p, _)| f64::from(*p).ln()).sum();
+        for set in InstructionSet::available() {
+            let found = set.run(Sum(&p, &codes));
+            assert!((found - exact).abs() <= 1e-7 * exact.abs(), "{set} {found} {exact}");
+        }
+    }
+}
