@@ -141,7 +141,7 @@ fn encode<L: Label>(labels: &[L], classes: usize, ignore: Option<i64>, codes: &m
     let classes = classes as i32;
     let all_classes = L::are_below(labels, classes);
     match ignore.and_then(L::from_i64) {
-        Some(ignore) if !(all_classes && !ignore.is_below(classes)) => {
+        Some(ignore) if !all_classes || ignore.is_below(classes) => {
             let mut least = 0;
             for (code, &label) in codes.iter_mut().zip(labels) {
                 let own = if label.is_below(classes) { label.as_code() } else { NO_CLASS };

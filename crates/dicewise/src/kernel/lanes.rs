@@ -301,7 +301,7 @@ impl Bits for Integers {
     }
 
     #[inline(always)]
-    fn from_exponent(self) -> Self {
+    fn exponent_of(self) -> Self {
         Self(self.0.map(|bits| (bits.cast_signed() >> 23).cast_unsigned()))
     }
 

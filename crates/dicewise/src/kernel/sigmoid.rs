@@ -1,7 +1,7 @@
 //! p = 1 / (1 + e⁻ˣ), each map on its own, with binary cross-entropy.
 
 use super::{
-    Backward, CrossEntropyOf, Forward, Kernel, MapSums,
+    Backward, Coefficients, CrossEntropyOf, Forward, Kernel, MapSums,
     block::{Input, find_bad_value},
     codes::Codes,
     instruction_set::prefetch,
@@ -267,9 +267,13 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
             let here = pass.chunk.within(&voxels);
             for class in 0..classes {
                 let map = b * classes + class;
-                let of = &pass.coefficients;
-                let coefficients = [of.a[map], of.b[map], of.c[map], of.cross_entropy[map]]
-                    .map(|value| TileOf::<T, S>::splat(lane(value)));
+                let Coefficients { a, b: slope, c: curvature, cross_entropy, .. } = pass.coefficients;
+                let coefficients = [
+                    TileOf::<T, S>::splat(lane(a[map])),
+                    TileOf::<T, S>::splat(lane(slope[map])),
+                    TileOf::<T, S>::splat(lane(curvature[map])),
+                    TileOf::<T, S>::splat(lane(cross_entropy[map])),
+                ];
                 let direct = pass.input.map(|input| &input[target.shape().map(b, class, &voxels)]);
                 let out = &mut pass.maps[class][here.clone()];
                 // Over its own input, x has to be copied out first.

@@ -101,7 +101,7 @@ pub trait Bits: Copy {
     /// · 2²³: an integer to where `f32` has its exponent.
     fn to_exponent(self) -> Self;
     /// ÷ 2²³, rounded down.
-    fn from_exponent(self) -> Self;
+    fn exponent_of(self) -> Self;
     /// 2 to the power of the lowest 5 bits.
     fn as_bit(self) -> Self;
     fn array(self) -> [u32; LANES];
@@ -212,7 +212,7 @@ impl<V: Singles> Logarithms<V> {
         }
         let bits = lifted.bits().minus(root);
         // Each is 64 too much, which `sum` takes off.
-        self.exponents = self.exponents.plus(bits.from_exponent());
+        self.exponents = self.exponents.plus(bits.exponent_of());
         let mantissa = bits.and(V::Bits::splat(0x007f_ffff)).plus(root);
         self.product = self.product.times(V::from_bits(mantissa));
         self.factors += 1;
@@ -242,7 +242,7 @@ pub(super) fn ln<V: Singles>(x: V) -> V {
     ];
     let root = V::Bits::splat(std::f32::consts::FRAC_1_SQRT_2.to_bits());
     let scaled = x.bits().minus(root);
-    let n = V::integers(scaled.from_exponent());
+    let n = V::integers(scaled.exponent_of());
     let m = V::from_bits(scaled.and(V::Bits::splat(0x007f_ffff)).plus(root));
     let x = m.minus(V::splat(1.0));
     let mut q = V::splat(LN[0]);

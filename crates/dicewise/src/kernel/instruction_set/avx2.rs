@@ -267,7 +267,7 @@ impl Bits for Pair<__m256i> {
         plus(other) = _mm256_add_epi32;
         minus(other) = _mm256_sub_epi32;
         to_exponent() = _mm256_slli_epi32::<23>;
-        from_exponent() = _mm256_srai_epi32::<23>;
+        exponent_of() = _mm256_srai_epi32::<23>;
         as_bit() = |of| _mm256_sllv_epi32(_mm256_set1_epi32(1), _mm256_and_si256(of, _mm256_set1_epi32(31)));
     }
 

@@ -241,7 +241,7 @@ impl Bits for Register<__m512i> {
         plus(other) = _mm512_add_epi32;
         minus(other) = _mm512_sub_epi32;
         to_exponent() = _mm512_slli_epi32::<23>;
-        from_exponent() = _mm512_srai_epi32::<23>;
+        exponent_of() = _mm512_srai_epi32::<23>;
         as_bit() = |of| _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_and_si512(of, _mm512_set1_epi32(31)));
     }
 
