@@ -116,90 +116,121 @@ impl<T: Element> Kernel for Store<'_, T::Lane, T> {
     }
 }
 
-/// One map's block in tiles: x and, if dense, y, straight from the arrays where their type and the block allow.
-pub(super) struct Input<'a, F> {
-    pub(super) x: &'a [[F; LANES]],
-    /// Empty for label maps.
-    pub(super) y: &'a [[F; LANES]],
-    pub(super) codes: &'a [[i32; LANES]],
-    pub(super) left_out: bool,
-    /// False if a copy has met a value that is not finite, or a y outside of [0, 1].
-    pub(super) accepted: bool,
-}
-
-impl<'a, F: Lane> Input<'a, F> {
-    #[inline(always)]
-    pub(super) fn new<T: Element<Lane = F>>(
-        row: &'a [T],
-        target: &Target<'a>,
-        map: (usize, usize),
-        voxels: &Range<usize>,
-        codes: &'a Codes,
-        room: (&'a mut [F], &'a mut [F]),
-    ) -> Self {
-        match T::lanes(row) {
-            Some(x) if !codes.left_out => {
-                let mut accepted = true;
-                let y = truth_tiles(target, map, voxels, codes, room.1, &mut accepted);
-                Self { x: x.as_chunks().0, y, codes: codes.tiles(), left_out: false, accepted }
-            }
-            _ => Self::copied(row, target, map, voxels, codes, room),
+/// One map's block of logits or probabilities in tiles, straight from the array where its type and the block allow;
+/// false if a copy has met a value that is not finite.
+#[inline(always)]
+pub(super) fn tiles<'a, T: Element>(
+    row: &'a [T],
+    codes: &Codes,
+    room: &'a mut [T::Lane],
+) -> (&'a [[T::Lane; LANES]], bool) {
+    match T::lanes(row) {
+        Some(x) if !codes.left_out => (x.as_chunks().0, true),
+        _ => {
+            let room = &mut room[..codes.get().len()];
+            let finite = load_logits(row, codes.get(), codes.left_out, room);
+            (room.as_chunks().0, finite)
         }
     }
+}
 
+/// y of one map's block in tiles.
+#[derive(Clone, Copy)]
+pub(super) struct MapTruth<'a, F> {
+    class: i32,
+    pub(super) codes: &'a [[i32; LANES]],
+    pub(super) left_out: bool,
+    /// Empty for label maps.
+    dense: &'a [[F; LANES]],
+}
+
+impl<'a, F: Lane> MapTruth<'a, F> {
+    /// y straight from the array where its type and the block allow; false if a copy has met a y outside of [0, 1].
     #[inline(always)]
-    pub(super) fn copied<T: Element<Lane = F>>(
-        row: &[T],
+    pub(super) fn new(
         target: &Target<'a>,
-        map: (usize, usize),
+        (b, c): (usize, usize),
         voxels: &Range<usize>,
         codes: &'a Codes,
-        (x, y): (&'a mut [F], &'a mut [F]),
-    ) -> Self {
-        let x = &mut x[..codes.get().len()];
-        let mut accepted = load_logits(row, codes.get(), codes.left_out, x);
-        let y = truth_tiles(target, map, voxels, codes, y, &mut accepted);
-        Self { x: x.as_chunks().0, y, codes: codes.tiles(), left_out: codes.left_out, accepted }
+        room: &'a mut [F],
+    ) -> (Self, bool) {
+        let mut accepted = true;
+        let dense = match target.kind() {
+            Kind::Labels(_) => &[],
+            Kind::Dense(maps) => match F::of_maps(maps) {
+                Some(y) if !codes.left_out => y[target.shape().map(b, c, voxels)].as_chunks().0,
+                _ => {
+                    let room = &mut room[..codes.get().len()];
+                    accepted = load_dense(maps, target, (b, c), voxels, codes.get(), room);
+                    room.as_chunks().0
+                }
+            },
+        };
+        (Self { class: c as i32, codes: codes.tiles(), left_out: codes.left_out, dense }, accepted)
     }
 
     pub(super) fn is_dense(&self) -> bool {
-        !self.y.is_empty()
+        !self.dense.is_empty()
     }
 
-    /// The voxels of a class.
+    /// y of a tile of dense targets.
     #[inline(always)]
-    pub(super) fn count(&self, class: i32) -> f64 {
+    pub(super) fn dense<V: Tile<F>>(&self, tile: usize) -> V {
+        V::load_ahead(&self.dense[tile])
+    }
+
+    /// Where a tile of labels is of the class.
+    #[inline(always)]
+    pub(super) fn is_class<V: Tile<F>>(&self, tile: usize) -> V::Mask {
+        V::is_class(&self.codes[tile], self.class)
+    }
+
+    /// The voxels of the class.
+    #[inline(always)]
+    pub(super) fn count(&self) -> f64 {
         let codes = self.codes.as_flattened().iter();
-        f64::from(codes.map(|&code| i32::from(code == class)).sum::<i32>())
+        f64::from(codes.map(|&code| i32::from(code == self.class)).sum::<i32>())
     }
 
-    /// Whether the lowest and the highest value lie in [0, 1], up to rounding.
+    /// The rows from a voxel on.
     #[inline(always)]
-    pub(super) fn in_range<V: Tile<F>>((lowest, highest): (V, V)) -> bool {
-        let (lowest, highest) = (lowest.lanes(), highest.lanes());
-        let (low, high) = (F::of(LOWEST), F::of(HIGHEST));
-        lowest.0.iter().all(|&y| y >= low) && highest.0.iter().all(|&y| y <= high)
+    pub(super) fn from(&self, start: usize) -> Self {
+        let codes = self.codes.as_flattened()[start..].as_chunks().0;
+        let dense = self.dense.as_flattened().get(start..).unwrap_or_default().as_chunks().0;
+        Self { codes, dense, ..*self }
     }
 }
 
-/// y in tiles; none for label maps.
-#[inline(always)]
-fn truth_tiles<'a, F: Lane>(
-    target: &Target<'a>,
-    (b, c): (usize, usize),
-    voxels: &Range<usize>,
-    codes: &Codes,
-    room: &'a mut [F],
-    accepted: &mut bool,
-) -> &'a [[F; LANES]] {
-    let Kind::Dense(maps) = target.kind() else { return &[] };
-    match F::of_maps(maps) {
-        Some(y) if !codes.left_out => y[target.shape().map(b, c, voxels)].as_chunks().0,
-        _ => {
-            let room = &mut room[..codes.get().len()];
-            *accepted &= load_dense(maps, target, (b, c), voxels, codes.get(), room);
-            room.as_chunks().0
-        }
+/// The lowest and the highest of many values; NaN goes unnoticed.
+#[derive(Clone, Copy)]
+pub(super) struct Extremes<V>(V, V);
+
+impl<V> Extremes<V> {
+    #[inline(always)]
+    pub(super) fn new<F: Lane>() -> Self
+    where
+        V: Tile<F>,
+    {
+        Self(V::splat(F::ZERO), V::splat(F::ZERO))
+    }
+
+    #[inline(always)]
+    pub(super) fn with<F: Lane>(self, values: V) -> Self
+    where
+        V: Tile<F>,
+    {
+        Self(self.0.min(values), self.1.max(values))
+    }
+
+    /// Whether both lie in [0, 1], up to rounding.
+    #[inline(always)]
+    pub(super) fn are_probabilities<F: Lane>(self) -> bool
+    where
+        V: Tile<F>,
+    {
+        let (lowest, highest) = (self.0.lanes(), self.1.lanes());
+        let (low, high) = (F::of(LOWEST), F::of(HIGHEST));
+        lowest.0.iter().all(|&y| y >= low) && highest.0.iter().all(|&y| y <= high)
     }
 }
 

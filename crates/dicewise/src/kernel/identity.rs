@@ -2,9 +2,11 @@
 
 use super::{
     Backward, Forward, Kernel, MapSums,
-    block::{Input, Truth, add_map, find_bad_value, fold, load_dense, load_probabilities},
+    block::{
+        Extremes, MapTruth, Truth, add_map, find_bad_value, fold, load_dense, load_probabilities, tiles,
+    },
     codes::{Codes, padded},
-    instruction_set::prefetch,
+    lanes::LANES,
     tile::{Simd, Tile},
 };
 use crate::{DiceError, Element, Target, element::sealed::Lane, shape::Chunk, target::Kind};
@@ -12,43 +14,38 @@ use crate::{DiceError, Element, Target, element::sealed::Lane, shape::Chunk, tar
 /// Voxels of a block.
 const BLOCK: usize = 1024;
 
-/// Tiles ahead of the one at hand that are asked for.
-const AHEAD: usize = 32;
-
 /// The sums of a map over a block in `f64`; false if p or y is outside of [0, 1].
 #[inline(always)]
 fn add_plain<F: Lane, V: Tile<F>, const DENSE: bool>(
-    input: &Input<'_, F>,
-    class: i32,
+    p: &[[F; LANES]],
+    truth: MapTruth<'_, F>,
     sums: &mut MapSums,
 ) -> bool {
-    let zero = V::splat(F::ZERO);
     let [mut overlap, mut target, mut prediction] = [V::wide_zeros(); 3];
-    let (mut range, mut range_y) = ((zero, zero), (zero, zero));
-    let x = &input.x[..input.codes.len()];
-    for (tile, (codes, p)) in input.codes.iter().zip(x).enumerate() {
-        prefetch(std::ptr::from_ref(p).wrapping_add(AHEAD));
-        let p = V::load(p);
-        range = (range.0.min(p), range.1.max(p));
+    let [mut extremes, mut extremes_of_y] = [Extremes::<V>::new(); 2];
+    for (tile, p) in p.iter().enumerate() {
+        let p = V::load_ahead(p);
+        extremes = extremes.with(p);
         prediction = p.add_to(prediction);
         if DENSE {
-            let y = &input.y[tile];
-            prefetch(std::ptr::from_ref(y).wrapping_add(AHEAD));
-            let y = V::load(y);
-            range_y = (range_y.0.min(y), range_y.1.max(y));
+            let y = truth.dense::<V>(tile);
+            extremes_of_y = extremes_of_y.with(y);
             target = y.add_to(target);
             overlap = p.add_product_to(y, overlap);
         } else {
-            overlap = p.only(V::is_class(codes, class)).add_to(overlap);
+            overlap = p.only(truth.is_class::<V>(tile)).add_to(overlap);
         }
     }
     let (overlap, target, prediction) =
         (V::wide_lanes(overlap), V::wide_lanes(target), V::wide_lanes(prediction));
     sums.overlap += overlap.sum();
     sums.prediction += prediction.sum();
-    sums.target += if DENSE { target.sum() } else { input.count(class) };
-    // NaN passes by the range, and shows in the sum.
-    Input::in_range(range) && Input::in_range(range_y) && prediction.is_finite() && target.is_finite()
+    sums.target += if DENSE { target.sum() } else { truth.count() };
+    // NaN passes by the extremes, and shows in the sums.
+    extremes.are_probabilities()
+        && extremes_of_y.are_probabilities()
+        && prediction.is_finite()
+        && target.is_finite()
 }
 
 pub(super) struct Measure<'a, T>(pub(super) Forward<'a, T>);
@@ -63,8 +60,8 @@ impl<T: Element> Kernel for Measure<'_, T> {
         let plain = !wanted.squares && !wanted.background;
         let mut sums = vec![MapSums::default(); shape.classes()];
         let mut codes = Codes::new();
-        let [mut x, mut y] = [[T::Lane::ZERO; BLOCK]; 2];
-        let [mut p, mut y_wide, mut y0] = [[0.0; BLOCK]; 3];
+        let (mut x, mut y) = ([T::Lane::ZERO; BLOCK], [T::Lane::ZERO; BLOCK]);
+        let (mut p, mut y_wide, mut y0) = ([0.0; BLOCK], [0.0; BLOCK], [0.0; BLOCK]);
         for voxels in chunk.blocks(BLOCK) {
             codes.read(target, chunk.b, &voxels)?;
             let length = padded(voxels.len());
@@ -77,12 +74,13 @@ impl<T: Element> Kernel for Measure<'_, T> {
                 let (map, class) = ((chunk.b, c), c as i32);
                 let row = &input[shape.map(chunk.b, c, &voxels)];
                 let accepted = if plain && T::Lane::is_exact(target) {
-                    let input = Input::new(row, target, map, &voxels, &codes, (&mut x, &mut y));
-                    let accepted = match input.is_dense() {
-                        true => add_plain::<_, <T::Lane as Lane>::Tile<S>, true>(&input, class, sums),
-                        false => add_plain::<_, <T::Lane as Lane>::Tile<S>, false>(&input, class, sums),
+                    let (x, finite) = tiles(row, &codes, &mut x);
+                    let (truth, valid) = MapTruth::new(target, map, &voxels, &codes, &mut y);
+                    let accepted = match truth.is_dense() {
+                        true => add_plain::<_, <T::Lane as Lane>::Tile<S>, true>(x, truth, sums),
+                        false => add_plain::<_, <T::Lane as Lane>::Tile<S>, false>(x, truth, sums),
                     };
-                    accepted && input.accepted
+                    accepted && finite && valid
                 } else {
                     let (p, codes) = (&mut p[..length], codes.get());
                     let mut accepted = load_probabilities(row, codes, p);
@@ -158,7 +156,7 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
         let target = pass.target;
         let (b, classes) = (pass.chunk.b, target.shape().classes());
         let mut codes = Codes::new();
-        let [mut p, mut y] = [[0.0; BLOCK]; 2];
+        let (mut p, mut y) = ([0.0; BLOCK], [0.0; BLOCK]);
         for voxels in pass.chunk.blocks(BLOCK) {
             codes.read(target, b, &voxels)?;
             let (left_out, codes) = (codes.has_left_out(&voxels), codes.get());

@@ -15,12 +15,14 @@ mod softmax;
 mod softmax_labels;
 mod softmax_rows;
 mod softmax_tile;
+mod streaming;
 pub(crate) mod tile;
 
 use rayon::prelude::*;
 
 pub use instruction_set::InstructionSet;
 pub(crate) use instruction_set::Kernel;
+use instruction_set::Streaming;
 use softmax_labels::Scratch;
 
 use crate::{Activation, DiceError, Element, Shape, Target, shape::Chunk};
@@ -184,12 +186,14 @@ pub(crate) fn write_gradient<T: Element>(
     shape.check_maps("gradient", gradient.len())?;
     let chunks = shape.chunks_mut(gradient);
     let least = chunks_of_a_task(shape, chunks.len());
+    let large = shape.elements() * size_of::<T>() >= streaming::LARGE;
     let results: Vec<_> = chunks
         .into_par_iter()
         .with_min_len(least)
         .map_init(Scratch::new, |scratch, (chunk, maps)| {
             let activation = coefficients.activation;
-            let pass = Backward { coefficients, input, target, chunk, maps };
+            let streaming = large.then(|| set.streaming());
+            let pass = Backward { coefficients, input, target, chunk, maps, streaming };
             match activation {
                 Activation::None => set.run(identity::Differentiate(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Differentiate(pass)),
@@ -209,6 +213,8 @@ struct Backward<'a, T> {
     chunk: Chunk,
     /// The chunk's piece of each map of the gradient.
     maps: Vec<&'a mut [T]>,
+    /// If the gradient is large; orders its stores when it goes with the chunk.
+    streaming: Option<Streaming>,
 }
 
 impl<T: Element> Backward<'_, T> {

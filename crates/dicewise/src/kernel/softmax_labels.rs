@@ -13,9 +13,6 @@ use super::{
 };
 use crate::{DiceError, Element, element::sealed::Lane};
 
-/// Gradients of this many elements are written past the caches.
-const LARGE: usize = 1 << 22;
-
 /// Voxels of a block: long runs of each map for the prefetcher, yet few enough for a second-level cache.
 fn block_length(classes: usize) -> usize {
     match classes {
@@ -134,7 +131,6 @@ pub(super) fn differentiate<T: Element>(
     let weight = of.cross_entropy[maps.start];
     let Scratch { codes, copy, rows, row } = scratch;
     let rows = room(rows, softmax_rows::room(classes) * LANES).as_chunks_mut().0;
-    let streaming = (shape.elements() >= LARGE).then(|| set.streaming());
     for voxels in pass.chunk.blocks(block_length(classes)) {
         codes.read_with(set, target, b, &voxels)?;
         let here = pass.chunk.within(&voxels);
@@ -149,7 +145,7 @@ pub(super) fn differentiate<T: Element>(
             let mut maps: Vec<_> = pass.maps.iter_mut().map(|map| lanes(&mut map[here.clone()])).collect();
             let mut out: Vec<_> = maps.iter_mut().map(|map| map.as_chunks_mut().0).collect();
             let (codes, weight, room) = (codes.tiles(), weight as f32, &mut *rows);
-            let (x, out, streaming) = (&x, &mut out, streaming.as_ref());
+            let (x, out, streaming) = (&x, &mut out, pass.streaming.as_ref());
             if set.run(Differentiate { x, codes, outside, inside, weight, room, out, streaming }) {
                 continue;
             }

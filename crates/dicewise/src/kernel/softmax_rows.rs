@@ -4,12 +4,11 @@
 //! Without the usual subtraction of a voxel's maximum no class waits for the others. It is not needed for logits
 //! within ±44; a block with others is refused here, and left to [`softmax_tile`](super::softmax_tile).
 
-use std::ops::Range;
-
 use super::{
     Kernel, MapSums,
-    instruction_set::{Streaming, prefetch},
+    instruction_set::Streaming,
     lanes::LANES,
+    streaming::{self, Derivative},
     tile::{Bits, Logarithms, Simd, Singles, Tile},
 };
 
@@ -22,9 +21,6 @@ type Codes<'a> = &'a [[i32; LANES]];
 fn tiles_at_once(classes: usize) -> usize {
     (256 / classes).clamp(32, 128)
 }
-
-/// Tiles ahead of the one at hand, of the same map, that are asked for: about when their turn comes.
-const AHEAD: usize = 64;
 
 /// What the kernels need for a number of classes, in tiles.
 pub(super) fn room(classes: usize) -> usize {
@@ -65,15 +61,13 @@ fn exponentiate<V: Tile<f32>>(
 ) {
     if first {
         for ((x, out), sum) in x.iter().zip(powers).zip(sum) {
-            prefetch(std::ptr::from_ref(x).wrapping_add(AHEAD));
-            let power = V::load(x).power(seen);
+            let power = V::load_ahead(x).power(seen);
             power.store(out);
             power.store(sum);
         }
     } else {
         for ((x, out), sum) in x.iter().zip(powers).zip(sum) {
-            prefetch(std::ptr::from_ref(x).wrapping_add(AHEAD));
-            let power = V::load(x).power(seen);
+            let power = V::load_ahead(x).power(seen);
             power.store(out);
             V::load(sum).plus(power).store(sum);
         }
@@ -246,11 +240,7 @@ impl Kernel for Differentiate<'_> {
                     inside: inside[c],
                     weight,
                 };
-                let out = out[c][here.clone()].as_flattened_mut();
-                match streaming {
-                    None => of.write::<S::Singles>(0..out.len(), out, None),
-                    Some(streaming) => of.stream::<S::Singles>(out, streaming),
-                }
+                streaming::write::<_, S::Singles>(of, out[c][here.clone()].as_flattened_mut(), streaming);
             }
         }
         S::Singles::were_in_range(seen)
@@ -312,54 +302,28 @@ struct Written<'a> {
     weight: f32,
 }
 
-impl Written<'_> {
-    /// Writes a range of voxels.
+impl Derivative<f32> for Written<'_> {
     #[inline(always)]
-    fn write<V: Tile<f32>>(self, range: Range<usize>, out: &mut [f32], streaming: Option<&Streaming>) {
+    fn write<V: Tile<f32>>(self, start: usize, out: &mut [f32], streaming: Option<&Streaming>) {
         let (outside, inside, minus) =
             (V::splat(self.outside), V::splat(self.inside), V::splat(-self.weight));
-        let inverse = self.inverse.as_flattened()[range.clone()].as_chunks().0;
-        let offset = self.offset.as_flattened()[range.clone()].as_chunks().0;
-        let powers = self.powers.as_flattened()[range.clone()].as_chunks().0;
+        let inverse = self.inverse.as_flattened()[start..].as_chunks().0;
+        let offset = self.offset.as_flattened()[start..].as_chunks().0;
+        let powers = self.powers.as_flattened()[start..].as_chunks().0;
         let rows = powers.iter().zip(inverse).zip(offset).zip(out.as_chunks_mut().0);
         let Some(codes) = self.codes else {
             for (((power, inverse), offset), out) in rows {
                 let factor = outside.times_plus(V::load(inverse), V::load(offset));
-                let value = V::load(power).times(factor);
-                match streaming {
-                    Some(streaming) => value.stream(out, streaming),
-                    None => value.store(out),
-                }
+                V::load(power).times(factor).write(out, streaming);
             }
             return;
         };
-        for ((((power, inverse), offset), out), codes) in rows.zip(codes.as_flattened()[range].as_chunks().0)
+        for ((((power, inverse), offset), out), codes) in
+            rows.zip(codes.as_flattened()[start..].as_chunks().0)
         {
             let is_class = V::is_class(codes, self.class);
             let factor = V::select(is_class, inside, outside).times_plus(V::load(inverse), V::load(offset));
-            let value = V::load(power).times_plus(factor, minus.only(is_class));
-            match streaming {
-                Some(streaming) => value.stream(out, streaming),
-                None => value.store(out),
-            }
+            V::load(power).times_plus(factor, minus.only(is_class)).write(out, streaming);
         }
-    }
-
-    /// Writes all voxels, whole cache lines of them past the caches.
-    #[inline(always)]
-    fn stream<V: Tile<f32>>(self, out: &mut [f32], streaming: &Streaming) {
-        let end = out.len();
-        let head = out.as_ptr().align_offset(64) % LANES;
-        let tail = (LANES - head) % LANES;
-        if head > 0 {
-            // Not a voxel more: lines in the caches and stores past them hinder each other.
-            let [mut first, mut last] = [[0.0; LANES]; 2];
-            self.write::<V>(0..LANES, &mut first, None);
-            self.write::<V>(end - LANES..end, &mut last, None);
-            out.iter_mut().zip(first).take(head).for_each(|(out, value)| *out = value);
-            out[end - tail..].iter_mut().zip(&last[LANES - tail..]).for_each(|(out, value)| *out = *value);
-        }
-        let middle = head..end - tail;
-        self.write::<V>(middle.clone(), &mut out[middle], Some(streaming));
     }
 }

@@ -5,10 +5,13 @@
 //! operation on both before the next: two chains side by side.
 
 use super::{
-    instruction_set::Streaming,
+    instruction_set::{Streaming, prefetch},
     lanes::{LANES, Lanes},
 };
 use crate::element::sealed::Lane;
+
+/// Tiles ahead of the one at hand that are asked for: about when their turn comes.
+const AHEAD: usize = 64;
 
 /// The vector instructions that a kernel is compiled for.
 pub trait Simd {
@@ -27,9 +30,27 @@ pub trait Tile<F: Lane>: Copy {
 
     fn splat(value: F) -> Self;
     fn load(values: &[F; LANES]) -> Self;
+
+    /// One of many tiles in a row, of which one far ahead is asked for, whatever lies there.
+    #[inline(always)]
+    fn load_ahead(values: &[F; LANES]) -> Self {
+        prefetch(std::ptr::from_ref(values).wrapping_add(AHEAD));
+        Self::load(values)
+    }
+
     fn store(self, out: &mut [F; LANES]);
     /// Past the caches if `out` is the start of a cache line.
     fn stream(self, out: &mut [F; LANES], streaming: &Streaming);
+
+    /// As [`stream`](Self::stream) or as [`store`](Self::store).
+    #[inline(always)]
+    fn write(self, out: &mut [F; LANES], streaming: Option<&Streaming>) {
+        match streaming {
+            Some(streaming) => self.stream(out, streaming),
+            None => self.store(out),
+        }
+    }
+
     fn plus(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;

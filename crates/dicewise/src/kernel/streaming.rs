@@ -1,0 +1,37 @@
+//! Writing the gradient of a block, past the caches if the whole of it is too large for them.
+
+use super::{instruction_set::Streaming, lanes::LANES, tile::Tile};
+use crate::element::sealed::Lane;
+
+/// Gradients of this many bytes are written past the caches.
+pub(super) const LARGE: usize = 1 << 23;
+
+/// The gradient of one map's block, which can be computed from any voxel on.
+pub(super) trait Derivative<F: Lane>: Copy {
+    /// Writes whole tiles, of the voxels from `start` on.
+    fn write<V: Tile<F>>(self, start: usize, out: &mut [F], streaming: Option<&Streaming>);
+}
+
+/// Writes a block of whole tiles; past the caches, if at all, whole cache lines of it.
+#[inline(always)]
+pub(super) fn write<F: Lane, V: Tile<F>>(
+    of: impl Derivative<F>,
+    out: &mut [F],
+    streaming: Option<&Streaming>,
+) {
+    let Some(streaming) = streaming else {
+        return of.write::<V>(0, out, None);
+    };
+    let end = out.len();
+    let head = out.as_ptr().align_offset(64) % LANES;
+    let tail = (LANES - head) % LANES;
+    if head > 0 {
+        // Not a voxel more: lines in the caches and stores past them hinder each other.
+        let [mut first, mut last] = [[F::ZERO; LANES]; 2];
+        of.write::<V>(0, &mut first, None);
+        of.write::<V>(end - LANES, &mut last, None);
+        out[..head].copy_from_slice(&first[..head]);
+        out[end - tail..].copy_from_slice(&last[LANES - tail..]);
+    }
+    of.write::<V>(head, &mut out[head..end - tail], Some(streaming));
+}
