@@ -32,7 +32,7 @@ impl<'a> Target<'a> {
         Ok(Self { shape, kind: Kind::Labels(labels), ignore_index: None, mask: None })
     }
 
-    /// Soft or overlapping labels: y ∈ \[0, 1\], `[B, C, I]`, of any [`Element`] type.
+    /// Soft or overlapping labels: y ∈ \[0, 1\], `[B, C, I]`, of any [`Element`] type, or masks of 0 and 1 as `u8`.
     ///
     /// # Errors
     /// A slice that is not B·C·I long. Values outside of \[0, 1\] are found during the voxel pass.
@@ -254,6 +254,8 @@ pub enum DenseMaps<'a> {
     F16(&'a [f16]),
     /// 16-bit values with the range of `f32`.
     Bf16(&'a [bf16]),
+    /// Masks of 0 and 1.
+    U8(&'a [u8]),
 }
 
 impl DenseMaps<'_> {
@@ -263,6 +265,7 @@ impl DenseMaps<'_> {
             Self::F64(maps) => maps.len(),
             Self::F16(maps) => maps.len(),
             Self::Bf16(maps) => maps.len(),
+            Self::U8(maps) => maps.len(),
         }
     }
 
@@ -272,6 +275,7 @@ impl DenseMaps<'_> {
             Self::F64(maps) => maps[index],
             Self::F16(maps) => maps[index].to_f64(),
             Self::Bf16(maps) => maps[index].to_f64(),
+            Self::U8(maps) => maps[index].into(),
         }
     }
 }
@@ -299,4 +303,4 @@ macro_rules! from_slices {
 }
 
 from_slices!(LabelMap: U8(u8), U16(u16), I16(i16), I32(i32), I64(i64));
-from_slices!(DenseMaps: F32(f32), F64(f64), F16(f16), Bf16(bf16));
+from_slices!(DenseMaps: F32(f32), F64(f64), F16(f16), Bf16(bf16), U8(u8));

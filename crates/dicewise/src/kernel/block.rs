@@ -138,7 +138,7 @@ pub(super) fn tiles<'a, T: Element>(
 #[derive(Clone, Copy)]
 pub(super) struct MapTruth<'a, F> {
     class: i32,
-    pub(super) codes: &'a [[i32; LANES]],
+    codes: &'a [[i32; LANES]],
     pub(super) left_out: bool,
     /// Empty for label maps.
     dense: &'a [[F; LANES]],
@@ -177,6 +177,18 @@ impl<'a, F: Lane> MapTruth<'a, F> {
     #[inline(always)]
     pub(super) fn dense<V: Tile<F>>(&self, tile: usize) -> V {
         V::load_ahead(&self.dense[tile])
+    }
+
+    /// y of a tile.
+    #[inline(always)]
+    pub(super) fn y<V: Tile<F>>(&self, tile: usize) -> V {
+        if self.is_dense() { self.dense::<V>(tile) } else { V::splat(F::ONE).only(self.is_class::<V>(tile)) }
+    }
+
+    /// Where the voxels of a tile count.
+    #[inline(always)]
+    pub(super) fn counts<V: Tile<F>>(&self, tile: usize) -> V::Mask {
+        V::counts(&self.codes[tile])
     }
 
     /// Where a tile of labels is of the class.
@@ -286,7 +298,21 @@ pub(super) fn load_dense<F: Lane>(
         DenseMaps::F64(y) => load_probabilities(&y[here], codes, row),
         DenseMaps::F16(y) => load_probabilities(&y[here], codes, row),
         DenseMaps::Bf16(y) => load_probabilities(&y[here], codes, row),
+        DenseMaps::U8(y) => load_mask(&y[here], codes, row),
     }
+}
+
+/// Bytes into lanes, left-out voxels as 0; false if one of the others is neither 0 nor 1.
+#[inline(always)]
+fn load_mask<F: Lane>(y: &[u8], codes: &[i32], row: &mut [F]) -> bool {
+    let mut bits = 0;
+    for ((out, &y), &code) in row.iter_mut().zip(y).zip(codes) {
+        let y = if code >= 0 { y } else { 0 };
+        bits |= y;
+        *out = if y == 0 { F::ZERO } else { F::ONE };
+    }
+    row[y.len()..].fill(F::ZERO);
+    bits <= 1
 }
 
 /// y of one class over a block.

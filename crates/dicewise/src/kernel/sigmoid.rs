@@ -22,7 +22,7 @@ type Row<F> = [[F; LANES]; BLOCK / LANES];
 
 type TileOf<T, S> = <<T as Element>::Lane as Lane>::Tile<S>;
 
-/// Tiles whose 1 + e⁻|ˣ| ≤ 2 are multiplied before one logarithm.
+/// Tiles whose 1 + e⁻|ˣ| ≤ 2 are multiplied before one logarithm: Σ ln s = ln Π s.
 const FACTORS: usize = 32;
 
 /// e⁻ˣ; false if an x is beyond ±44 or not a number.
@@ -50,93 +50,104 @@ fn signed_powers<F: Lane, V: Tile<F>>(x: &[[F; LANES]], powers: &mut Row<F>) -> 
     invalid.lanes().is_finite()
 }
 
-/// p, 1 − p, both without cancellation, and 1 + the power.
+/// p and 1 − p, both without cancellation.
 #[inline(always)]
-fn probabilities<F: Lane, V: Tile<F>, const SIGNED: bool>(power: V) -> (V, V, V) {
+fn probabilities<F: Lane, V: Tile<F>, const SIGNED: bool>(power: V) -> (V, V) {
     let one = V::splat(F::ONE);
     if !SIGNED {
-        let one_plus = one.plus(power);
-        let p = one.over(one_plus);
-        return (p, power.times(p), one_plus);
+        let p = one.over(one.plus(power));
+        return (p, power.times(p));
     }
     let positive = power.is_not_negative();
     let power = V::splat(F::ZERO).minus(power.minus_abs());
-    let one_plus = one.plus(power);
-    let large = one.over(one_plus);
+    let large = one.over(one.plus(power));
     let small = power.times(large);
-    (V::select(positive, large, small), V::select(positive, small, large), one_plus)
+    (V::select(positive, large, small), V::select(positive, small, large))
 }
 
-/// What is added up beside Σ y p, Σ p and Σ y.
-#[derive(Clone, Copy)]
-struct Also {
-    squares: bool,
-    cross_entropy: bool,
-}
-
-/// Adds the sums of a map over a block; false if y is outside of [0, 1].
+/// Adds Σ y p, Σ p and Σ y of a map over a block; false if y is outside of [0, 1].
 #[inline(always)]
-fn add_map<F: Lane, V: Tile<F>, const DENSE: bool, const SIGNED: bool>(
-    x: &[[F; LANES]],
-    powers: &Row<F>,
+fn add_map<F: Lane, V: Tile<F>, const SIGNED: bool, const DENSE: bool>(
+    powers: &[[F; LANES]],
     truth: MapTruth<'_, F>,
-    also: Also,
     sums: &mut MapSums,
 ) -> bool {
-    let (zero, one) = (V::splat(F::ZERO), V::splat(F::ONE));
-    let [mut overlap, mut target, mut prediction, mut loss] = [zero; 4];
-    let [mut target_square, mut prediction_square] = [zero; 2];
+    let [mut overlap, mut target, mut prediction] = [V::splat(F::ZERO); 3];
     let mut extremes = Extremes::<V>::new();
-    for (k, powers) in powers[..x.len()].chunks(FACTORS).enumerate() {
-        // Σ ln s = ln Π s.
-        let mut product = one;
-        for (tile, power) in (k * FACTORS..).zip(powers) {
-            let (mut p, _, mut one_plus) = probabilities::<F, V, SIGNED>(V::load(power));
-            if truth.left_out {
-                let counts = V::counts(&truth.codes[tile]);
-                (p, one_plus) = (p.only(counts), V::select(counts, one_plus, one));
-            }
-            prediction = prediction.plus(p);
-            let y = if DENSE {
-                let y = truth.dense::<V>(tile);
-                extremes = extremes.with(y);
-                target = target.plus(y);
-                overlap = p.times_plus(y, overlap);
-                y
-            } else {
-                let is_class = truth.is_class::<V>(tile);
-                overlap = overlap.plus(p.only(is_class));
-                one.only(is_class)
-            };
-            if SIGNED && also.squares {
-                target_square = y.times_plus(y, target_square);
-                prediction_square = p.times_plus(p, prediction_square);
-            }
-            if SIGNED && also.cross_entropy {
-                // −y ln p − (1 − y) ln (1 − p) = max(x, 0) − x·y + ln(1 + e⁻|ˣ|); x = 0 where left out.
-                let x = V::load(&x[tile]);
-                product = product.times(one_plus);
-                loss = loss.plus(x.max(zero).minus(x.times(y)));
-            }
+    for (tile, power) in powers.iter().enumerate() {
+        let (mut p, _) = probabilities::<F, V, SIGNED>(V::load(power));
+        if truth.left_out {
+            p = p.only(truth.counts::<V>(tile));
         }
-        if SIGNED && also.cross_entropy {
-            loss = loss.plus(product.ln());
+        prediction = prediction.plus(p);
+        if DENSE {
+            let y = truth.dense::<V>(tile);
+            extremes = extremes.with(y);
+            target = target.plus(y);
+            overlap = p.times_plus(y, overlap);
+        } else {
+            overlap = overlap.plus(p.only(truth.is_class::<V>(tile)));
         }
     }
     sums.overlap += overlap.lanes().sum();
     sums.prediction += prediction.lanes().sum();
-    sums.prediction_square += prediction_square.lanes().sum();
-    if DENSE {
-        sums.target += target.lanes().sum();
-        sums.target_square += target_square.lanes().sum();
-    } else {
-        let count = truth.count();
-        sums.target += count;
-        sums.target_square += count;
-    }
-    sums.cross_entropy += loss.lanes().sum();
+    sums.target += if DENSE { target.lanes().sum() } else { truth.count() };
     // NaN passes by the extremes, and shows in the sum.
     !DENSE || extremes.are_probabilities() && target.lanes().is_finite()
+}
+
+/// Adds Σ p² and Σ y², from signed powers.
+#[inline(always)]
+fn add_squares<F: Lane, V: Tile<F>>(powers: &[[F; LANES]], truth: MapTruth<'_, F>, sums: &mut MapSums) {
+    let [mut target, mut prediction] = [V::splat(F::ZERO); 2];
+    for (tile, power) in powers.iter().enumerate() {
+        let (mut p, _) = probabilities::<F, V, true>(V::load(power));
+        if truth.left_out {
+            p = p.only(truth.counts::<V>(tile));
+        }
+        let y = truth.y::<V>(tile);
+        prediction = p.times_plus(p, prediction);
+        target = y.times_plus(y, target);
+    }
+    sums.prediction_square += prediction.lanes().sum();
+    sums.target_square += target.lanes().sum();
+}
+
+/// Adds −Σ y ln p + (1 − y) ln (1 − p) = Σ max(x, 0) − x·y + ln(1 + e⁻|ˣ|), from signed powers.
+#[inline(always)]
+fn add_cross_entropy<F: Lane, V: Tile<F>>(
+    x: &[[F; LANES]],
+    powers: &[[F; LANES]],
+    truth: MapTruth<'_, F>,
+    sums: &mut MapSums,
+) {
+    let zero = V::splat(F::ZERO);
+    let mut loss = zero;
+    for (k, powers) in powers.chunks(FACTORS).enumerate() {
+        // Π (1 + e⁻|ˣ|) − 1, which 1 + e⁻|ˣ| would round away where all of them are small.
+        let mut product = zero;
+        for (tile, power) in (k * FACTORS..).zip(powers) {
+            let (x, mut power) = (V::load(&x[tile]), zero.minus(V::load(power).minus_abs()));
+            if truth.left_out {
+                // x is 0 there, and y.
+                power = power.only(truth.counts::<V>(tile));
+            }
+            product = product.times_plus(power, product.plus(power));
+            loss = loss.plus(x.max(zero).minus(x.times(truth.y::<V>(tile))));
+        }
+        loss = loss.plus(ln_one_plus(product));
+    }
+    sums.cross_entropy += loss.lanes().sum();
+}
+
+/// ln(1 + x) for x ≥ 0, to the precision of x.
+#[inline(always)]
+fn ln_one_plus<F: Lane, V: Tile<F>>(x: V) -> V {
+    let one = V::splat(F::ONE);
+    let sum = one.plus(x);
+    // What rounding has taken from the sum.
+    let rest = x.minus(sum.minus(one));
+    sum.ln().plus(rest.over(sum))
 }
 
 pub(super) struct Measure<'a, T>(pub(super) Forward<'a, T>);
@@ -149,7 +160,6 @@ impl<T: Element> Kernel for Measure<'_, T> {
         let Forward { wanted, input, target, chunk } = self.0;
         let shape = target.shape();
         let cross_entropy = matches!(wanted.cross_entropy, CrossEntropyOf::Maps);
-        let also = Also { squares: wanted.squares, cross_entropy };
         let mut sums = vec![MapSums::default(); shape.classes()];
         let mut codes = Codes::new();
         let (mut x, mut y) = ([T::Lane::ZERO; BLOCK], [T::Lane::ZERO; BLOCK]);
@@ -162,25 +172,26 @@ impl<T: Element> Kernel for Measure<'_, T> {
                 let (x, finite) = tiles(row, &codes, &mut x);
                 let (truth, valid) = MapTruth::new(target, (chunk.b, c), &voxels, &codes, &mut y);
                 let mut accepted = finite && valid;
-                // The cross-entropy cancels in e⁻ˣ where x is far below 0.
-                if !cross_entropy && !wanted.squares && near_powers::<_, TileOf<T, S>>(x, &mut powers) {
-                    accepted &= match truth.is_dense() {
-                        true => add_map::<_, TileOf<T, S>, true, false>(x, &powers, truth, also, sums),
-                        false => add_map::<_, TileOf<T, S>, false, false>(x, &powers, truth, also, sums),
-                    };
-                } else {
-                    accepted &= signed_powers::<_, TileOf<T, S>>(x, &mut powers);
-                    accepted &= match truth.is_dense() {
-                        true => add_map::<_, TileOf<T, S>, true, true>(x, &powers, truth, also, sums),
-                        false => add_map::<_, TileOf<T, S>, false, true>(x, &powers, truth, also, sums),
-                    };
+                let (signed, dense) = (cross_entropy || wanted.squares, truth.is_dense());
+                let near = !signed && near_powers::<_, TileOf<T, S>>(x, &mut powers);
+                accepted &= near || signed_powers::<_, TileOf<T, S>>(x, &mut powers);
+                let powers = &powers[..x.len()];
+                accepted &= match (near, dense) {
+                    (true, true) => add_map::<_, TileOf<T, S>, false, true>(powers, truth, sums),
+                    (true, false) => add_map::<_, TileOf<T, S>, false, false>(powers, truth, sums),
+                    (false, true) => add_map::<_, TileOf<T, S>, true, true>(powers, truth, sums),
+                    (false, false) => add_map::<_, TileOf<T, S>, true, false>(powers, truth, sums),
+                };
+                if wanted.squares {
+                    add_squares::<_, TileOf<T, S>>(powers, truth, sums);
+                }
+                if cross_entropy {
+                    add_cross_entropy::<_, TileOf<T, S>>(x, powers, truth, sums);
+                    sums.voxels += counted;
                 }
                 if !accepted {
                     find_bad_value(|j| row[j].to_f64(), target, false, (chunk.b, c), &voxels, codes.get())
                         .map_or(Ok(()), Err)?;
-                }
-                if cross_entropy {
-                    sums.voxels += counted;
                 }
             }
         }
@@ -209,11 +220,8 @@ impl<F: Lane, const SIGNED: bool> Derivative<F> for Slopes<'_, F, SIGNED> {
         let (curvature, weight) = (V::splat(self.curvature), V::splat(self.weight));
         let powers = self.powers.as_flattened()[start..].as_chunks().0;
         for (tile, (power, out)) in powers.iter().zip(out.as_chunks_mut().0).enumerate() {
-            let (p, q, _) = probabilities::<F, V, SIGNED>(V::load(power));
-            let y = match truth.is_dense() {
-                true => truth.dense::<V>(tile),
-                false => one.only(truth.is_class::<V>(tile)),
-            };
+            let (p, q) = probabilities::<F, V, SIGNED>(V::load(power));
+            let y = truth.y::<V>(tile);
             let mut derivative = a.minus(slope.times(y));
             if self.curvature != F::ZERO {
                 derivative = curvature.times_plus(p, derivative);
@@ -225,7 +233,7 @@ impl<F: Lane, const SIGNED: bool> Derivative<F> for Slopes<'_, F, SIGNED> {
                 value = weight.times_plus(residual, value);
             }
             if truth.left_out {
-                value = value.only(V::counts(&truth.codes[tile]));
+                value = value.only(truth.counts::<V>(tile));
             }
             value.write(out, streaming);
         }

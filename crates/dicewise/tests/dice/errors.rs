@@ -1,6 +1,6 @@
 use dicewise::{
-    ClassWeights, DiceError, DiceLoss, DiceSums, Epsilon, MissingLabels, MissingRule, Partition, Presence,
-    Shape, Target,
+    Activation, ClassWeights, DiceError, DiceLoss, DiceSums, Epsilon, MissingLabels, MissingRule, Partition,
+    Presence, SegmentationLoss, Shape, Target,
 };
 
 fn loss(partition: Partition) -> DiceLoss {
@@ -80,6 +80,16 @@ fn dense_targets_outside_0_and_1_are_named_with_their_place() {
         let error = DiceSums::measure(&p, &target).unwrap_err();
         assert!(
             matches!(error, DiceError::TargetNotProbability { batch: 0, class: 1, voxel: 1, .. }),
+            "{error}"
+        );
+    }
+    for activation in Activation::ALL {
+        let target = Target::dense(Shape::new(1, 2, 3).unwrap(), &[0_u8, 1, 0, 1, 255, 1]).unwrap();
+        let dice = DiceLoss::new(Partition::BatchWise, Epsilon::uniform(1.0).unwrap()).unwrap();
+        let loss = SegmentationLoss::new(dice, activation).unwrap();
+        let error = loss.sums(&p, &target, None).unwrap_err();
+        assert!(
+            matches!(error, DiceError::TargetNotProbability { value: 255.0, batch: 0, class: 1, voxel: 1 }),
             "{error}"
         );
     }

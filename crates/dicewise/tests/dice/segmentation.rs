@@ -124,8 +124,41 @@ where
     Ok(())
 }
 
+/// Masks as bytes are the same numbers as masks of the input's type, which [`check`] compares with the oracle.
+fn check_bytes<T>(setting: &Setting) -> Result<(), TestCaseError>
+where
+    T: Element + std::fmt::Debug,
+    for<'a> &'a [T]: Into<dicewise::DenseMaps<'a>>,
+{
+    let case = &setting.case;
+    let input: Vec<T> = setting.input();
+    let bytes: Vec<u8> = case.dense.iter().map(|&y| u8::from(y > 0.5)).collect();
+    let values: Vec<T> = bytes.iter().map(|&y| T::from_f64(y.into())).collect();
+    let (loss, presence) = (setting.loss(), case.presence());
+    let [(of_bytes, from_bytes), (of_values, from_values)] =
+        [Target::dense(case.shape, &bytes).unwrap(), Target::dense(case.shape, values.as_slice()).unwrap()]
+            .map(|target| {
+                let mut gradient = vec![T::ZERO; input.len()];
+                let target = target.masked(&case.mask).unwrap();
+                let sums = loss.sums(&input, &target, Some(&presence)).unwrap();
+                let terms = loss.terms(&sums, Some(&presence)).unwrap();
+                loss.write_gradient(&terms, &input, &target, 1.0, &mut gradient).unwrap();
+                (terms.loss, gradient)
+            });
+    prop_assert_eq!(of_bytes, of_values);
+    prop_assert_eq!(from_bytes, from_values);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(at_least(500))]
+
+    #[test]
+    fn masks_may_be_bytes(setting in setting()) {
+        check_bytes::<f32>(&setting)?;
+        check_bytes::<f64>(&setting)?;
+        check_bytes::<f16>(&setting)?;
+    }
 
     #[test]
     fn value_and_gradient_in_f64_equal_the_oracle(setting in setting()) {
@@ -365,4 +398,23 @@ fn settings_and_sums_that_do_not_fit_are_refused() {
     let other = Target::labels(Shape::new(2, 2, 3).unwrap(), &[0_u8; 6]).unwrap();
     let error = softmax.write_gradient(&terms, &[0.5_f32; 12], &other, 1.0, &mut [0.0; 12]).unwrap_err();
     assert!(matches!(error, DiceError::ShapeMismatch { argument: "target", .. }));
+}
+
+/// A network that is sure: every voxel's cross-entropy is ln(1 + e⁻ᵗ), which 1 + e⁻ᵗ in `f32` knows to two digits only.
+#[test]
+fn binary_cross_entropy_of_sure_predictions_keeps_its_digits() {
+    let shape = Shape::new(1, 1, 5000).unwrap();
+    for sure in [3.0_f32, 9.7, 12.3, 15.1, 30.0] {
+        for (x, y) in [(-sure, 0.0_f32), (sure, 1.0)] {
+            let (input, truth) = (vec![x; shape.voxels()], vec![y; shape.voxels()]);
+            let target = Target::dense(shape, &truth).unwrap();
+            let dice = DiceLoss::new(Partition::BatchWise, Epsilon::uniform(1.0).unwrap()).unwrap();
+            for set in InstructionSet::available() {
+                let loss = SegmentationLoss::new(dice.clone(), Activation::Sigmoid).unwrap();
+                let loss = loss.with_dice_weight(0.0).unwrap().with_cross_entropy(1.0).unwrap();
+                let value = loss.with_instruction_set(set).value(&input, &target, None).unwrap();
+                assert_close(&[value], &[(-f64::from(sure)).exp().ln_1p()], 1e-6, 0.0);
+            }
+        }
+    }
 }
