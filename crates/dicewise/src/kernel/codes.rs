@@ -60,12 +60,6 @@ impl Codes {
         f64::from(self.codes.iter().map(|&code| i32::from(code >= 0)).sum::<i32>())
     }
 
-    /// Whether one of a block's own voxels is left out.
-    #[inline(always)]
-    pub(super) fn has_left_out(&self, voxels: &Range<usize>) -> bool {
-        self.left_out && self.codes[..voxels.len()].iter().fold(0, |least: i32, &code| least.min(code)) < 0
-    }
-
     /// Rows of sixteen.
     pub(super) fn tiles(&self) -> &[[i32; LANES]] {
         self.codes.as_chunks().0

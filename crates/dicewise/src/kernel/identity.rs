@@ -6,7 +6,9 @@ use super::{
         Extremes, MapTruth, Truth, add_map, find_bad_value, fold, load_dense, load_probabilities, tiles,
     },
     codes::{Codes, padded},
+    instruction_set::Streaming,
     lanes::LANES,
+    streaming::{self, Derivative},
     tile::{Simd, Tile},
 };
 use crate::{DiceError, Element, Target, element::sealed::Lane, shape::Chunk, target::Kind};
@@ -145,6 +147,42 @@ impl Kernel for MeasureTarget<'_> {
     }
 }
 
+/// ∂L/∂p = a − slope·y + curvature·p, and what it is made of.
+#[derive(Clone, Copy)]
+struct Slopes<'a, F> {
+    truth: MapTruth<'a, F>,
+    /// Used where there is a curvature.
+    p: &'a [[F; LANES]],
+    a: f64,
+    slope: f64,
+    curvature: f64,
+}
+
+impl<F: Lane> Derivative<F> for Slopes<'_, F> {
+    #[inline(always)]
+    fn write<V: Tile<F>>(self, start: usize, out: &mut [F], streaming: Option<&Streaming>) {
+        let Self { a, slope, curvature, .. } = self;
+        let truth = self.truth.from(start);
+        let (outside, inside) = (V::splat(F::of(a)), V::splat(F::of(a - slope)));
+        let p: &[[F; LANES]] = self.p.as_flattened()[start..].as_chunks().0;
+        for (tile, out) in out.as_chunks_mut().0.iter_mut().enumerate() {
+            let mut value = if curvature == 0.0 && !truth.is_dense() {
+                V::select(truth.is_class::<V>(tile), inside, outside)
+            } else {
+                let mut values = truth.y::<V>(tile).lanes().0.map(|y| a - slope * y.wide());
+                if curvature != 0.0 {
+                    values.iter_mut().zip(&p[tile]).for_each(|(value, p)| *value += curvature * p.wide());
+                }
+                V::load(&values.map(F::of))
+            };
+            if truth.left_out {
+                value = value.only(truth.counts::<V>(tile));
+            }
+            value.write(out, streaming);
+        }
+    }
+}
+
 pub(super) struct Differentiate<'a, T>(pub(super) Backward<'a, T>);
 
 impl<T: Element> Kernel for Differentiate<'_, T> {
@@ -156,63 +194,25 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
         let target = pass.target;
         let (b, classes) = (pass.chunk.b, target.shape().classes());
         let mut codes = Codes::new();
-        let (mut p, mut y) = ([0.0; BLOCK], [0.0; BLOCK]);
+        let (mut p, mut y) = ([T::Lane::ZERO; BLOCK], [T::Lane::ZERO; BLOCK]);
+        let mut row = [T::Lane::ZERO; BLOCK];
         for voxels in pass.chunk.blocks(BLOCK) {
             codes.read(target, b, &voxels)?;
-            let (left_out, codes) = (codes.has_left_out(&voxels), codes.get());
-            let here = pass.chunk.within(&voxels);
-            let length = padded(voxels.len());
             for class in 0..classes {
-                let map = b * classes + class;
-                let (a, slope, row) =
-                    (pass.coefficients.a[map], pass.coefficients.b[map], pass.coefficients.row[map]);
-                let curvature = pass.coefficients.c[map];
-                if curvature != 0.0 {
-                    let x = pass.input(class, &voxels);
-                    if !load_probabilities(x, codes, &mut p[..length]) {
-                        find_bad_value(|j| x[j].to_f64(), target, true, (b, class), &voxels, codes)
-                            .map_or(Ok(()), Err)?;
-                    }
+                let (of, map) = (&pass.coefficients, b * classes + class);
+                // The sums have found what is outside of [0, 1].
+                let (truth, _) = MapTruth::new(target, (b, of.row[map]), &voxels, &codes, &mut y);
+                let p = &mut p[..codes.get().len()];
+                let input = pass.input(class, &voxels);
+                let accepted = of.c[map] == 0.0 || load_probabilities(input, codes.get(), p);
+                if !accepted {
+                    find_bad_value(|j| input[j].to_f64(), target, true, (b, class), &voxels, codes.get())
+                        .map_or(Ok(()), Err)?;
                 }
-                let out = &mut pass.maps[class][here.clone()];
-                match target.kind() {
-                    Kind::Labels(_) if curvature == 0.0 && !left_out => {
-                        let (outside, inside) = (T::from_f64(a), T::from_f64(a - slope));
-                        for (out, &code) in out.iter_mut().zip(codes) {
-                            *out = if code == row as i32 { inside } else { outside };
-                        }
-                    }
-                    Kind::Labels(_) if curvature == 0.0 => {
-                        let (outside, inside) = (T::from_f64(a), T::from_f64(a - slope));
-                        for (out, &code) in out.iter_mut().zip(codes) {
-                            let value = if code == row as i32 { inside } else { outside };
-                            *out = if code >= 0 { value } else { T::ZERO };
-                        }
-                    }
-                    Kind::Labels(_) => {
-                        for ((out, &code), p) in out.iter_mut().zip(codes).zip(&p) {
-                            let value = if code == row as i32 { a - slope } else { a } + curvature * p;
-                            *out = if code >= 0 { T::from_f64(value) } else { T::ZERO };
-                        }
-                    }
-                    Kind::Dense(maps) => {
-                        let here = target.shape().map(b, row, &voxels);
-                        match T::Lane::of_maps(maps).map(|y| &y[here]) {
-                            Some(y) if curvature == 0.0 && !left_out => {
-                                for (out, y) in out.iter_mut().zip(y) {
-                                    *out = T::from_f64(a - slope * y.wide());
-                                }
-                                continue;
-                            }
-                            _ => {}
-                        }
-                        load_dense(maps, target, (b, row), &voxels, codes, &mut y[..length]);
-                        for (((out, &code), p), y) in out.iter_mut().zip(codes).zip(&p).zip(&y) {
-                            let value = a - slope * y + curvature * p;
-                            *out = if code >= 0 { T::from_f64(value) } else { T::ZERO };
-                        }
-                    }
-                }
+                let (a, slope, curvature) = (of.a[map], of.b[map], of.c[map]);
+                let of = Slopes { truth, p: p.as_chunks().0, a, slope, curvature };
+                let out = &mut pass.maps[class][pass.chunk.within(&voxels)];
+                streaming::write_block::<T, S>(of, &codes, &mut row, out, pass.streaming.as_ref());
             }
         }
         Ok(())

@@ -135,6 +135,11 @@ impl<F: Lane> Tile<F> for Lanes<F> {
     }
 
     #[inline(always)]
+    fn with_sign_of(self, other: Self) -> Self {
+        self.zip(other, |x, other| if other < F::ZERO { -x } else { x })
+    }
+
+    #[inline(always)]
     fn exp(self) -> Self {
         F::exp(self)
     }

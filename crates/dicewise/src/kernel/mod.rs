@@ -184,9 +184,9 @@ pub(crate) fn write_gradient<T: Element>(
         shape.check_maps("prediction", input.len())?;
     }
     shape.check_maps("gradient", gradient.len())?;
-    let chunks = shape.chunks_mut(gradient);
+    let large = size_of_val(gradient) >= streaming::LARGE;
+    let chunks = shape.chunks_mut(gradient, large);
     let least = chunks_of_a_task(shape, chunks.len());
-    let large = shape.elements() * size_of::<T>() >= streaming::LARGE;
     let results: Vec<_> = chunks
         .into_par_iter()
         .with_min_len(least)

@@ -5,7 +5,7 @@
 
 use super::{
     Backward, CrossEntropyOf, Forward, Kernel, MapSums,
-    block::{Extremes, MapTruth, Store, find_bad_value, tiles},
+    block::{Extremes, MapTruth, find_bad_value, tiles},
     codes::Codes,
     instruction_set::Streaming,
     lanes::LANES,
@@ -25,27 +25,30 @@ type TileOf<T, S> = <<T as Element>::Lane as Lane>::Tile<S>;
 /// Tiles whose 1 + e⁻|ˣ| ≤ 2 are multiplied before one logarithm: Σ ln s = ln Π s.
 const FACTORS: usize = 32;
 
-/// e⁻ˣ; false if an x is beyond ±44 or not a number.
+/// e⁻ˣ, or e⁻|ˣ| with the sign of x where `SIGNED`; false if an x is beyond ±44 or not a number.
 #[inline(always)]
-fn near_powers<F: Lane, V: Tile<F>>(x: &[[F; LANES]], powers: &mut Row<F>) -> bool {
+fn near_powers<F: Lane, V: Tile<F>, const SIGNED: bool>(x: &[[F; LANES]], powers: &mut Row<F>) -> bool {
     let mut seen = V::nothing_seen();
     for (x, power) in x.iter().zip(powers) {
-        V::load_ahead(x).inverse_power(&mut seen).store(power);
+        let x = V::load_ahead(x);
+        match SIGNED {
+            true => x.minus_abs().power(&mut seen).with_sign_of(x).store(power),
+            false => x.inverse_power(&mut seen).store(power),
+        }
     }
     V::were_in_range(seen)
 }
 
 /// e⁻|ˣ|, with the sign of x; false if an x is not finite.
 #[inline(always)]
-fn signed_powers<F: Lane, V: Tile<F>>(x: &[[F; LANES]], powers: &mut Row<F>) -> bool {
+fn far_powers<F: Lane, V: Tile<F>>(x: &[[F; LANES]], powers: &mut Row<F>) -> bool {
     let zero = V::splat(F::ZERO);
     let mut invalid = zero;
     for (x, power) in x.iter().zip(powers) {
-        let x = V::load_ahead(x);
+        let x = V::load(x);
         // NaN if x is not finite.
         invalid = x.times_plus(zero, invalid);
-        let of_magnitude = x.minus_abs().exp();
-        V::select(x.is_not_negative(), of_magnitude, zero.minus(of_magnitude)).store(power);
+        x.minus_abs().exp().with_sign_of(x).store(power);
     }
     invalid.lanes().is_finite()
 }
@@ -172,15 +175,21 @@ impl<T: Element> Kernel for Measure<'_, T> {
                 let (x, finite) = tiles(row, &codes, &mut x);
                 let (truth, valid) = MapTruth::new(target, (chunk.b, c), &voxels, &codes, &mut y);
                 let mut accepted = finite && valid;
-                let (signed, dense) = (cross_entropy || wanted.squares, truth.is_dense());
-                let near = !signed && near_powers::<_, TileOf<T, S>>(x, &mut powers);
-                accepted &= near || signed_powers::<_, TileOf<T, S>>(x, &mut powers);
+                let mut signed = cross_entropy || wanted.squares;
+                let near = match signed {
+                    true => near_powers::<_, TileOf<T, S>, true>(x, &mut powers),
+                    false => near_powers::<_, TileOf<T, S>, false>(x, &mut powers),
+                };
+                if !near {
+                    signed = true;
+                    accepted &= far_powers::<_, TileOf<T, S>>(x, &mut powers);
+                }
                 let powers = &powers[..x.len()];
-                accepted &= match (near, dense) {
-                    (true, true) => add_map::<_, TileOf<T, S>, false, true>(powers, truth, sums),
-                    (true, false) => add_map::<_, TileOf<T, S>, false, false>(powers, truth, sums),
-                    (false, true) => add_map::<_, TileOf<T, S>, true, true>(powers, truth, sums),
-                    (false, false) => add_map::<_, TileOf<T, S>, true, false>(powers, truth, sums),
+                accepted &= match (signed, truth.is_dense()) {
+                    (false, true) => add_map::<_, TileOf<T, S>, false, true>(powers, truth, sums),
+                    (false, false) => add_map::<_, TileOf<T, S>, false, false>(powers, truth, sums),
+                    (true, true) => add_map::<_, TileOf<T, S>, true, true>(powers, truth, sums),
+                    (true, false) => add_map::<_, TileOf<T, S>, true, false>(powers, truth, sums),
                 };
                 if wanted.squares {
                     add_squares::<_, TileOf<T, S>>(powers, truth, sums);
@@ -240,26 +249,6 @@ impl<F: Lane, const SIGNED: bool> Derivative<F> for Slopes<'_, F, SIGNED> {
     }
 }
 
-/// Writes the derivative of a block, by way of a row if it is not of this type or not of whole tiles.
-#[inline(always)]
-fn write<T: Element, S: Simd>(
-    of: impl Derivative<T::Lane>,
-    codes: &Codes,
-    row: &mut Row<T::Lane>,
-    out: &mut [T],
-    streaming: Option<&Streaming>,
-) {
-    let codes = codes.get();
-    match T::lanes_mut(out) {
-        Some(out) if out.len() == codes.len() => streaming::write::<_, TileOf<T, S>>(of, out, streaming),
-        _ => {
-            let row = &mut row.as_flattened_mut()[..codes.len()];
-            streaming::write::<_, TileOf<T, S>>(of, row, None);
-            Store { row, codes, left_out: false, map: out }.run::<S>();
-        }
-    }
-}
-
 pub(super) struct Differentiate<'a, T>(pub(super) Backward<'a, T>);
 
 impl<T: Element> Kernel for Differentiate<'_, T> {
@@ -281,8 +270,8 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
                 let input = pass.input(class, &voxels);
                 let (x, finite) = tiles(input, &codes, &mut x);
                 let (truth, valid) = MapTruth::new(target, (b, class), &voxels, &codes, &mut y);
-                let near = near_powers::<_, TileOf<T, S>>(x, &mut powers);
-                let accepted = near || signed_powers::<_, TileOf<T, S>>(x, &mut powers);
+                let near = near_powers::<_, TileOf<T, S>, false>(x, &mut powers);
+                let accepted = near || far_powers::<_, TileOf<T, S>>(x, &mut powers);
                 if !(accepted && finite && valid) {
                     find_bad_value(|j| input[j].to_f64(), target, false, (b, class), &voxels, codes.get())
                         .map_or(Ok(()), Err)?;
@@ -296,10 +285,10 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
                 let streaming = pass.streaming.as_ref();
                 if near {
                     let of = Slopes::<_, false> { powers, truth, a, slope, curvature, weight };
-                    write::<T, S>(of, &codes, &mut row, out, streaming);
+                    streaming::write_block::<T, S>(of, &codes, row.as_flattened_mut(), out, streaming);
                 } else {
                     let of = Slopes::<_, true> { powers, truth, a, slope, curvature, weight };
-                    write::<T, S>(of, &codes, &mut row, out, streaming);
+                    streaming::write_block::<T, S>(of, &codes, row.as_flattened_mut(), out, streaming);
                 }
             }
         }

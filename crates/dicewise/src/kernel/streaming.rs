@@ -1,7 +1,14 @@
 //! Writing the gradient of a block, past the caches if the whole of it is too large for them.
 
-use super::{instruction_set::Streaming, lanes::LANES, tile::Tile};
-use crate::element::sealed::Lane;
+use super::{
+    Kernel,
+    block::Store,
+    codes::Codes,
+    instruction_set::{Streaming, prefetch},
+    lanes::LANES,
+    tile::{Simd, Tile},
+};
+use crate::{Element, element::sealed::Lane};
 
 /// Gradients of this many bytes are written past the caches.
 pub(super) const LARGE: usize = 1 << 23;
@@ -32,6 +39,30 @@ pub(super) fn write<F: Lane, V: Tile<F>>(
         of.write::<V>(end - LANES, &mut last, None);
         out[..head].copy_from_slice(&first[..head]);
         out[end - tail..].copy_from_slice(&last[LANES - tail..]);
+        // The line that this block's successor in the map shares with the one after.
+        prefetch(out.as_ptr().wrapping_add(2 * end - 1));
     }
     of.write::<V>(head, &mut out[head..end - tail], Some(streaming));
+}
+
+/// As [`write`], into a block of any type and length, by way of a row if it is not lanes or not whole tiles.
+#[inline(always)]
+pub(super) fn write_block<T: Element, S: Simd>(
+    of: impl Derivative<T::Lane>,
+    codes: &Codes,
+    row: &mut [T::Lane],
+    out: &mut [T],
+    streaming: Option<&Streaming>,
+) {
+    let codes = codes.get();
+    match T::lanes_mut(out) {
+        Some(out) if out.len() == codes.len() => {
+            write::<_, <T::Lane as Lane>::Tile<S>>(of, out, streaming);
+        }
+        _ => {
+            let row = &mut row[..codes.len()];
+            write::<_, <T::Lane as Lane>::Tile<S>>(of, row, None);
+            Store { row, codes, left_out: false, map: out }.run::<S>();
+        }
+    }
 }

@@ -63,6 +63,8 @@ pub trait Tile<F: Lane>: Copy {
     fn min(self, other: Self) -> Self;
     /// −|x|.
     fn minus_abs(self) -> Self;
+    /// Of x ≥ 0: −x where `other` < 0, and perhaps where it is −0.
+    fn with_sign_of(self, other: Self) -> Self;
     /// eˣ for x ≤ 88; below −87 it stays at e⁻⁸⁷, 10⁻³⁸.
     fn exp(self) -> Self;
     /// eˣ for x within ±44, which is noted in `seen`.

@@ -91,6 +91,7 @@ impl Tile<f32> for Pair<__m256> {
         max(other) = |a, b| _mm256_max_ps(b, a);
         min(other) = |a, b| _mm256_min_ps(b, a);
         minus_abs() = |x| _mm256_or_ps(_mm256_set1_ps(-0.0), x);
+        with_sign_of(other) = |x, other| _mm256_or_ps(x, _mm256_and_ps(_mm256_set1_ps(-0.0), other));
         is_not_negative() = |x| _mm256_cmp_ps::<_CMP_GE_OQ>(x, _mm256_setzero_ps());
         only(mask) = _mm256_and_ps;
     }
