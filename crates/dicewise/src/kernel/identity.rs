@@ -127,6 +127,12 @@ impl Kernel for MeasureTarget<'_> {
         for voxels in self.chunk.blocks(BLOCK) {
             let codes = codes.read(target, b, &voxels)?;
             match target.kind() {
+                // One class after the other fills registers; one voxel after the other waits for its count's last change.
+                Kind::Labels(_) if sizes.len() <= 16 => {
+                    for (size, class) in sizes.iter_mut().zip(0..) {
+                        *size += f64::from(codes.iter().map(|&code| i32::from(code == class)).sum::<i32>());
+                    }
+                }
                 Kind::Labels(_) => {
                     codes.iter().filter(|&&code| code >= 0).for_each(|&code| sizes[code as usize] += 1.0);
                 }

@@ -113,7 +113,7 @@ pub(crate) fn measure<T: Element>(
             match wanted.activation {
                 Activation::None => set.run(identity::Measure(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Measure(pass)),
-                Activation::Softmax if pass.is_plain() => softmax_labels::measure(set, &pass, scratch),
+                Activation::Softmax if pass.is_of_labels() => softmax_labels::measure(set, &pass, scratch),
                 Activation::Softmax => set.run(softmax::Measure(pass)),
             }
         })
@@ -197,7 +197,9 @@ pub(crate) fn write_gradient<T: Element>(
             match activation {
                 Activation::None => set.run(identity::Differentiate(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Differentiate(pass)),
-                Activation::Softmax if pass.is_plain() => softmax_labels::differentiate(set, pass, scratch),
+                Activation::Softmax if pass.is_of_labels() => {
+                    softmax_labels::differentiate(set, pass, scratch)
+                }
                 Activation::Softmax => set.run(softmax::Differentiate(pass)),
             }
         })

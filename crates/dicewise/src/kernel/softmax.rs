@@ -222,29 +222,6 @@ impl<F: Lane> Block<F> {
     }
 }
 
-impl<T> Forward<'_, T> {
-    /// Whether [`softmax_labels`](super::softmax_labels) can do it.
-    pub(super) fn is_plain(&self) -> bool {
-        let (b, classes) = (self.chunk.b, self.target.shape().classes());
-        matches!(self.target.kind(), Kind::Labels(_))
-            && !self.wanted.squares
-            && !self.wanted.background
-            && self.wanted.cross_entropy.groups(b, classes).is_none_or(is_identity)
-    }
-}
-
-impl<T> Backward<'_, T> {
-    /// Whether [`softmax_labels`](super::softmax_labels) can do it.
-    pub(super) fn is_plain(&self) -> bool {
-        let (of, classes) = (&self.coefficients, self.target.shape().classes());
-        let maps = self.chunk.b * classes..(self.chunk.b + 1) * classes;
-        matches!(self.target.kind(), Kind::Labels(_))
-            && of.c[maps.clone()].iter().all(|&c| c == 0.0)
-            && is_identity(&of.row[maps])
-            && of.cross_entropy_of.groups(self.chunk.b, classes).is_none_or(is_identity)
-    }
-}
-
 pub(super) struct Measure<'a, T>(pub(super) Forward<'a, T>);
 
 impl<T: Element> Kernel for Measure<'_, T> {
@@ -349,11 +326,6 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
         }
         Ok(())
     }
-}
-
-/// Whether no class is merged.
-fn is_identity(groups: &[usize]) -> bool {
-    groups.iter().enumerate().all(|(c, &group)| c == group)
 }
 
 /// ∂L/∂p = a − b·y_row + c·p at voxel j.

@@ -1,17 +1,19 @@
-//! The usual case of softmax: label maps, no merged classes, a derivative that is affine in y.
+//! The usual case of softmax: label maps, a derivative that is affine in y.
 //!
 //! Blocks of moderate logits are nearly all, and are taken class after class ([`softmax_rows`](super::softmax_rows)).
-//! What these leave, and `f64`, is done sixteen voxels after the other ([`softmax_tile`](super::softmax_tile)).
+//! What these leave, and `f64`, is done sixteen voxels after the other ([`softmax_tile`](super::softmax_tile)), or in the
+//! general way ([`softmax`](super::softmax)) where missing labels are merged into the background.
 
 use super::{
     Backward, Forward, InstructionSet, MapSums,
     block::{Gather, Load, LoadTiles, Store, find_bad_value},
     codes::Codes,
     lanes::LANES,
+    softmax,
     softmax_rows::{self, Differentiate, Measure, Totals},
     softmax_tile::{DifferentiateTiles, MeasureTiles},
 };
-use crate::{DiceError, Element, element::sealed::Lane};
+use crate::{DiceError, Element, element::sealed::Lane, shape::Chunk, target::Kind};
 
 /// Voxels of a block: long runs of each map for the prefetcher, yet few enough for a second-level cache.
 fn block_length(classes: usize) -> usize {
@@ -51,6 +53,31 @@ fn room<F: Lane>(values: &mut Vec<F>, length: usize) -> &mut [F] {
     &mut values[start..start + length]
 }
 
+impl<T> Forward<'_, T> {
+    /// Whether this module can do it.
+    pub(super) fn is_of_labels(&self) -> bool {
+        matches!(self.target.kind(), Kind::Labels(_)) && !self.wanted.squares
+    }
+}
+
+impl<T> Backward<'_, T> {
+    /// Whether this module can do it.
+    pub(super) fn is_of_labels(&self) -> bool {
+        let classes = self.target.shape().classes();
+        let maps = self.chunk.b * classes..(self.chunk.b + 1) * classes;
+        matches!(self.target.kind(), Kind::Labels(_)) && self.coefficients.c[maps].iter().all(|&c| c == 0.0)
+    }
+}
+
+/// For each class whether it is merged with others; empty if none is.
+fn merged(groups: Option<&[usize]>) -> Vec<bool> {
+    let groups = groups.unwrap_or_default();
+    match groups.iter().skip(1).any(|&group| group == 0) {
+        true => groups.iter().map(|&group| group == 0).collect(),
+        false => Vec::new(),
+    }
+}
+
 pub(super) fn measure<T: Element>(
     set: InstructionSet,
     pass: &Forward<'_, T>,
@@ -59,7 +86,9 @@ pub(super) fn measure<T: Element>(
     let &Forward { wanted, input, target, chunk } = pass;
     let shape = target.shape();
     let (b, classes) = (chunk.b, shape.classes());
-    let cross_entropy = wanted.cross_entropy.groups(b, classes).is_some();
+    let groups = wanted.cross_entropy.groups(b, classes);
+    let (cross_entropy, background, merged) = (groups.is_some(), wanted.background, merged(groups));
+    let is_plain = !background && merged.is_empty();
     let mut sums = vec![MapSums::default(); classes];
     let mut predictions = vec![[T::Lane::ZERO; LANES]; classes];
     let mut totals = vec![Totals::default(); classes];
@@ -67,9 +96,7 @@ pub(super) fn measure<T: Element>(
     let rows = room(rows, softmax_rows::room(classes) * LANES).as_chunks_mut().0;
     for voxels in chunk.blocks(block_length(classes)) {
         codes.read_with(set, target, b, &voxels)?;
-        if cross_entropy {
-            sums[0].voxels += if codes.left_out { codes.counted() } else { voxels.len() as f64 };
-        }
+        let counted = if codes.left_out { codes.counted() } else { voxels.len() as f64 };
         let (list, left_out) = (codes.get(), codes.left_out);
         let length = list.len();
         let copy = room(copy, classes * length);
@@ -81,8 +108,18 @@ pub(super) fn measure<T: Element>(
             let row = |c| if direct { singles(map(c)).unwrap_or_default() } else { row(copy, c, length) };
             let x: Vec<_> = (0..classes).map(|c| row(c).as_chunks().0).collect();
             let (codes, room, totals, sums) = (codes.tiles(), &mut *rows, &mut totals[..], &mut sums[..]);
-            set.run(Measure { x: &x, codes, left_out, cross_entropy, room, totals, sums })
+            let (x, merged) = (&x, &merged);
+            set.run(Measure { x, codes, left_out, cross_entropy, background, merged, room, totals, sums })
         };
+        if !(done || is_plain) {
+            let chunk = &Chunk { b, voxels };
+            let part = set.run(softmax::Measure(Forward { wanted, input, target, chunk }))?;
+            sums.iter_mut().zip(&part).for_each(|(sum, part)| sum.add(part));
+            continue;
+        }
+        if cross_entropy {
+            sums[0].voxels += counted;
+        }
         if done {
             continue;
         }
@@ -129,6 +166,9 @@ pub(super) fn differentiate<T: Element>(
     let outside: Vec<T::Lane> = a.iter().map(|&a| Lane::of(a)).collect();
     let inside: Vec<T::Lane> = a.iter().zip(slope).map(|(a, slope)| Lane::of(a - slope)).collect();
     let weight = of.cross_entropy[maps.start];
+    let row_of_y = &of.row[maps];
+    let merged = merged(of.cross_entropy_of.groups(b, classes));
+    let is_plain = merged.is_empty() && row_of_y.iter().enumerate().all(|(c, &row)| c == row);
     let Scratch { codes, copy, rows, row } = scratch;
     let rows = room(rows, softmax_rows::room(classes) * LANES).as_chunks_mut().0;
     for voxels in pass.chunk.blocks(block_length(classes)) {
@@ -146,7 +186,9 @@ pub(super) fn differentiate<T: Element>(
             let mut out: Vec<_> = maps.iter_mut().map(|map| map.as_chunks_mut().0).collect();
             let (codes, weight, room) = (codes.tiles(), weight as f32, &mut *rows);
             let (x, out, streaming) = (&x, &mut out, pass.streaming.as_ref());
-            if set.run(Differentiate { x, codes, outside, inside, weight, room, out, streaming }) {
+            let (row, merged) = (row_of_y, &merged);
+            if set.run(Differentiate { x, codes, outside, inside, row, weight, merged, room, out, streaming })
+            {
                 continue;
             }
         }
@@ -156,10 +198,30 @@ pub(super) fn differentiate<T: Element>(
                 let rows_of = T::Lane::as_f32_mut(copy).unwrap_or_default().chunks_exact_mut(length);
                 let mut out: Vec<_> = rows_of.map(|row| row.as_chunks_mut().0).collect();
                 let (codes, weight, room, out) = (codes.tiles(), weight as f32, &mut *rows, &mut out);
-                set.run(Differentiate { x: &[], codes, outside, inside, weight, room, out, streaming: None })
+                let (row, merged, streaming) = (row_of_y, &merged[..], None);
+                set.run(Differentiate {
+                    x: &[],
+                    codes,
+                    outside,
+                    inside,
+                    row,
+                    weight,
+                    merged,
+                    room,
+                    out,
+                    streaming,
+                })
             }
             _ => false,
         };
+        if !(in_rows || is_plain) {
+            let chunk = Chunk { b, voxels };
+            let maps = pass.maps.iter_mut().map(|map| &mut map[here.clone()]).collect();
+            let (coefficients, input) = (pass.coefficients, pass.input);
+            let block = Backward { coefficients, input, target, chunk, maps, streaming: None };
+            set.run(softmax::Differentiate(block))?;
+            continue;
+        }
         if !in_rows {
             let finite = set.run(LoadTiles { map, classes, codes: list, left_out, block: &mut *copy });
             if !finite {

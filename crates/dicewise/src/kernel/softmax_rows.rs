@@ -24,15 +24,35 @@ fn tiles_at_once(classes: usize) -> usize {
 
 /// What the kernels need for a number of classes, in tiles.
 pub(super) fn room(classes: usize) -> usize {
-    (classes + 2) * tiles_at_once(classes)
+    (classes + 4) * tiles_at_once(classes)
 }
 
-/// `room` in rows of a length: one of eˣ for each class, and two more.
+/// `room` in rows of a length: one of eˣ for each class, and four more.
 #[inline(always)]
-fn rows(room: RowMut<'_>, classes: usize, length: usize) -> (RowMut<'_>, RowMut<'_>, RowMut<'_>) {
+fn rows(room: RowMut<'_>, classes: usize, length: usize) -> (RowMut<'_>, [RowMut<'_>; 4]) {
     let (powers, rest) = room.split_at_mut(classes * length);
-    let (first, second) = rest.split_at_mut(length);
-    (powers, first, &mut second[..length])
+    let (first, rest) = rest.split_at_mut(length);
+    let (second, rest) = rest.split_at_mut(length);
+    let (third, rest) = rest.split_at_mut(length);
+    (powers, [first, second, third, &mut rest[..length]])
+}
+
+/// Adds eˣ of the classes that are merged into one group.
+#[inline(always)]
+fn add_group<V: Tile<f32>>(powers: Row<'_>, merged: &[bool], group: RowMut<'_>) {
+    let length = group.len();
+    group.fill([0.0; LANES]);
+    for (powers, _) in powers.chunks_exact(length).zip(merged).filter(|(_, merged)| **merged) {
+        for (group, power) in group.iter_mut().zip(powers) {
+            V::load(group).plus(V::load(power)).store(group);
+        }
+    }
+}
+
+/// The classes that are merged and have a voxel.
+#[inline(always)]
+fn merged_here(merged: &[bool], present: u32) -> impl Iterator<Item = i32> {
+    (0..).zip(merged).filter(move |&(c, &merged)| merged && has(present, c as usize)).map(|(c, _)| c)
 }
 
 /// Which classes, modulo 32, have a voxel, as bits: others need not look for them.
@@ -81,17 +101,22 @@ pub(super) struct Measure<'a> {
     pub(super) codes: Codes<'a>,
     pub(super) left_out: bool,
     pub(super) cross_entropy: bool,
+    /// Whether Σ y_0 p is added up, too.
+    pub(super) background: bool,
+    /// For each class whether it is one of those that the cross-entropy takes as one; empty if it merges none.
+    pub(super) merged: &'a [bool],
     pub(super) room: RowMut<'a>,
     /// The totals of the block, one for each class; zeros on entry and return.
     pub(super) totals: &'a mut [Totals],
     pub(super) sums: &'a mut [MapSums],
 }
 
-/// Σ p, Σ y p and Σ y of a class.
+/// Σ p, Σ y p, Σ y_0 p and Σ y of a class.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Totals {
     prediction: [f32; LANES],
     overlap: [f32; LANES],
+    background_overlap: [f32; LANES],
     target: [i32; LANES],
 }
 
@@ -100,14 +125,14 @@ impl Kernel for Measure<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self) -> bool {
-        let Self { x, codes, left_out, cross_entropy, room, totals, sums } = self;
+        let Self { x, codes, left_out, cross_entropy, background, merged, room, totals, sums } = self;
         let classes = x.len();
         let mut seen = S::Singles::nothing_seen();
         let mut logarithms = Logarithms::<S::Singles>::new();
         let at_once = tiles_at_once(classes);
         for (start, codes) in (0..).step_by(at_once).zip(codes.chunks(at_once)) {
             let length = codes.len();
-            let (powers, sum, label) = rows(room, classes, length);
+            let (powers, [sum, label, group, _]) = rows(room, classes, length);
             let present = present::<<S::Singles as Singles>::Bits>(codes);
             for (c, (x, powers)) in x.iter().zip(powers.chunks_exact_mut(length)).enumerate() {
                 exponentiate::<S::Singles>(c == 0, &x[start..start + length], powers, sum, &mut seen);
@@ -126,6 +151,15 @@ impl Kernel for Measure<'_> {
                 } else {
                     add_up::<S::Singles>(powers, sum, totals);
                 }
+                if background && has(present, 0) {
+                    add_background::<S::Singles>(powers, sum, codes, totals);
+                }
+            }
+            if !merged.is_empty() {
+                add_group::<S::Singles>(powers, merged, group);
+                for class in merged_here(merged, present) {
+                    replace::<S::Singles>(group, codes, class, label);
+                }
             }
             if cross_entropy {
                 for ((power, inverse), codes) in label.iter().zip(&*sum).zip(codes) {
@@ -139,6 +173,7 @@ impl Kernel for Measure<'_> {
             for (sums, totals) in sums.iter_mut().zip(&*totals) {
                 sums.prediction += S::Singles::load(&totals.prediction).lanes().sum();
                 sums.overlap += S::Singles::load(&totals.overlap).lanes().sum();
+                sums.background_overlap += S::Singles::load(&totals.background_overlap).lanes().sum();
                 sums.target += f64::from(totals.target.iter().sum::<i32>());
             }
             if cross_entropy {
@@ -158,6 +193,24 @@ fn add_up<V: Tile<f32>>(powers: Row<'_>, inverse: Row<'_>, totals: &mut Totals) 
         prediction = V::load(power).times_plus(V::load(inverse), prediction);
     }
     prediction.store(&mut totals.prediction);
+}
+
+/// Adds up y_0 p of a class.
+#[inline(always)]
+fn add_background<V: Tile<f32>>(powers: Row<'_>, inverse: Row<'_>, codes: Codes<'_>, totals: &mut Totals) {
+    let mut overlap = V::load(&totals.background_overlap);
+    for ((power, inverse), codes) in powers.iter().zip(inverse).zip(codes) {
+        overlap = V::load(power).only(V::is_class(codes, 0)).times_plus(V::load(inverse), overlap);
+    }
+    overlap.store(&mut totals.background_overlap);
+}
+
+/// Replaces the values of `out` by those of `row` where voxels are of the class.
+#[inline(always)]
+fn replace<V: Tile<f32>>(row: Row<'_>, codes: Codes<'_>, class: i32, out: RowMut<'_>) {
+    for ((value, codes), out) in row.iter().zip(codes).zip(out) {
+        V::select(V::is_class(codes, class), V::load(value), V::load(out)).store(out);
+    }
 }
 
 /// Adds up p, y p and y of a class, and eˣ to the row of the labels' eˣ where it is the label.
@@ -194,8 +247,12 @@ pub(super) struct Differentiate<'a> {
     /// ∂L/∂p of each class where y = 0, and where y = 1.
     pub(super) outside: &'a [f32],
     pub(super) inside: &'a [f32],
+    /// The class whose voxels have y = 1, for each class: its own, or 0.
+    pub(super) row: &'a [usize],
     /// The factor of the cross-entropy.
     pub(super) weight: f32,
+    /// As in [`Measure`].
+    pub(super) merged: &'a [bool],
     pub(super) room: RowMut<'a>,
     pub(super) out: &'a mut [RowMut<'a>],
     /// For `out` past the caches.
@@ -207,20 +264,21 @@ impl Kernel for Differentiate<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self) -> bool {
-        let Self { x, codes, outside, inside, weight, room, out, streaming } = self;
+        let Self { x, codes, outside, inside, row, weight, merged, room, out, streaming } = self;
         let classes = out.len();
         let mut seen = S::Singles::nothing_seen();
         let at_once = tiles_at_once(classes);
         for (start, codes) in (0..).step_by(at_once).zip(codes.chunks(at_once)) {
             let length = codes.len();
             let here = start..start + length;
-            let (powers, sum, mean) = rows(room, classes, length);
+            let (powers, [sum, mean, group, share]) = rows(room, classes, length);
             let present = present::<<S::Singles as Singles>::Bits>(codes);
             for (c, powers) in powers.chunks_exact_mut(length).enumerate() {
                 let x = x.get(c).map_or(&out[c][here.clone()], |x| &x[here.clone()]);
                 exponentiate::<S::Singles>(c == 0, x, powers, sum, &mut seen);
-                let codes = has(present, c).then_some(codes);
-                add_slopes::<S::Singles>(powers, codes, c as i32, outside[c], inside[c], mean);
+                let codes = has(present, row[c]).then_some(codes);
+                let (first, class) = (c == 0, row[c] as i32);
+                add_slopes::<S::Singles>(first, powers, codes, class, outside[c], inside[c], mean);
             }
             for ((sum, mean), codes) in sum.iter_mut().zip(&mut *mean).zip(codes) {
                 let inverse = S::Singles::splat(1.0).over(S::Singles::load(sum));
@@ -229,16 +287,28 @@ impl Kernel for Differentiate<'_> {
                 inverse.store(sum);
                 offset.times(inverse).store(mean);
             }
+            if !merged.is_empty() {
+                add_group::<S::Singles>(powers, merged, group);
+                for group in &mut *group {
+                    S::Singles::splat(weight).over(S::Singles::load(group)).store(group);
+                }
+                share.fill([0.0; LANES]);
+                for class in merged_here(merged, present) {
+                    replace::<S::Singles>(group, codes, class, share);
+                }
+            }
             for (c, powers) in powers.chunks_exact(length).enumerate() {
+                let is_merged = merged.get(c) == Some(&true);
                 let of = Written {
                     powers,
-                    codes: has(present, c).then_some(codes),
-                    class: c as i32,
+                    codes: has(present, row[c]).then_some(codes),
+                    class: row[c] as i32,
                     inverse: sum,
                     offset: mean,
+                    share: is_merged.then_some(share),
                     outside: outside[c],
                     inside: inside[c],
-                    weight,
+                    weight: if is_merged { 0.0 } else { weight },
                 };
                 streaming::write::<_, S::Singles>(of, out[c][here.clone()].as_flattened_mut(), streaming);
             }
@@ -250,6 +320,7 @@ impl Kernel for Differentiate<'_> {
 /// Adds eˣ ∂L/∂p of a class to `mean`, or replaces it if it is the first; no voxel has the class if there are no codes.
 #[inline(always)]
 fn add_slopes<V: Tile<f32>>(
+    first: bool,
     powers: Row<'_>,
     codes: Option<Codes<'_>>,
     class: i32,
@@ -260,7 +331,7 @@ fn add_slopes<V: Tile<f32>>(
     let (outside, inside) = (V::splat(outside), V::splat(inside));
     let rows = powers.iter().zip(mean);
     match codes {
-        None if class == 0 => {
+        None if first => {
             for (power, mean) in rows {
                 outside.times(V::load(power)).store(mean);
             }
@@ -270,7 +341,7 @@ fn add_slopes<V: Tile<f32>>(
                 outside.times_plus(V::load(power), V::load(mean)).store(mean);
             }
         }
-        Some(codes) if class == 0 => {
+        Some(codes) if first => {
             for ((power, mean), codes) in rows.zip(codes) {
                 let slope = V::select(V::is_class(codes, class), inside, outside);
                 slope.times(V::load(power)).store(mean);
@@ -286,7 +357,7 @@ fn add_slopes<V: Tile<f32>>(
 }
 
 /// The derivative of a class, p (∂L/∂p − Σ p ∂L/∂p + w) − w y, and what it is made of; w y is last, so that the
-/// difference of near equals stays exact.
+/// difference of near equals stays exact. Of a merged class y is not 1 but its share of the group, p / Σ p.
 #[derive(Clone, Copy)]
 struct Written<'a> {
     powers: Row<'a>,
@@ -297,6 +368,8 @@ struct Written<'a> {
     inverse: Row<'a>,
     /// (w − Σ p ∂L/∂p) / Σ eˣ.
     offset: Row<'a>,
+    /// Of a merged class, instead of w y: w / Σ eˣ of its group where voxels are of the group.
+    share: Option<Row<'a>>,
     outside: f32,
     inside: f32,
     weight: f32,
@@ -311,16 +384,27 @@ impl Derivative<f32> for Written<'_> {
         let offset = self.offset.as_flattened()[start..].as_chunks().0;
         let powers = self.powers.as_flattened()[start..].as_chunks().0;
         let rows = powers.iter().zip(inverse).zip(offset).zip(out.as_chunks_mut().0);
-        let Some(codes) = self.codes else {
+        let codes = self.codes.map(|codes| codes.as_flattened()[start..].as_chunks().0);
+        if let Some(share) = self.share {
+            let share = share.as_flattened()[start..].as_chunks().0;
+            for (tile, ((((power, inverse), offset), out), share)) in rows.zip(share).enumerate() {
+                let slope = match codes {
+                    Some(codes) => V::select(V::is_class(&codes[tile], self.class), inside, outside),
+                    None => outside,
+                };
+                let offset = V::load(offset).minus(V::load(share));
+                V::load(power).times(slope.times_plus(V::load(inverse), offset)).write(out, streaming);
+            }
+            return;
+        }
+        let Some(codes) = codes else {
             for (((power, inverse), offset), out) in rows {
                 let factor = outside.times_plus(V::load(inverse), V::load(offset));
                 V::load(power).times(factor).write(out, streaming);
             }
             return;
         };
-        for ((((power, inverse), offset), out), codes) in
-            rows.zip(codes.as_flattened()[start..].as_chunks().0)
-        {
+        for ((((power, inverse), offset), out), codes) in rows.zip(codes) {
             let is_class = V::is_class(codes, self.class);
             let factor = V::select(is_class, inside, outside).times_plus(V::load(inverse), V::load(offset));
             V::load(power).times_plus(factor, minus.only(is_class)).write(out, streaming);

@@ -1,5 +1,10 @@
 //! Logits that the quick kernels must notice.
-use dicewise::{Activation, DiceLoss, Epsilon, InstructionSet, Partition, SegmentationLoss, Shape, Target};
+use dicewise::{
+    Activation, DiceLoss, Epsilon, InstructionSet, MissingLabels, MissingRule, Partition, Presence,
+    SegmentationLoss, Shape, Target,
+};
+
+use crate::cases::assert_close;
 
 /// Logits far beyond what the quick kernels take, among moderate ones: each must be noticed, and the result is that of the
 /// softmax all the same. Some are chosen so that rounding x / ln 2 near 1.5 · 2²³ leaves a power of two.
@@ -52,6 +57,49 @@ fn logits_far_from(classes: usize, voxels: usize) {
             loss.write_gradient(&terms, &x, &target, 1.0, &mut gradient).unwrap();
             for (found, expected) in gradient.iter().zip(&slope) {
                 assert!((f64::from(*found) - expected).abs() < 1e-8, "{set}, {far}: {found} {expected}");
+            }
+        }
+    }
+}
+
+/// Missing classes merged into the background, in blocks that the quick kernels take and in one that they refuse: as in
+/// `f64`, which takes none of them. Some voxels have a label that is declared missing.
+#[test]
+fn merged_classes_are_the_same_in_quick_and_in_refused_blocks() {
+    let (classes, voxels) = (5, 5003);
+    let mut x: Vec<f32> = (0..2 * classes * voxels).map(|i| ((i * 37 % 101) as f32 - 50.0) / 12.0).collect();
+    x[voxels + 4000] = 71.0;
+    let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+    let labels: Vec<u8> = (0..2 * voxels).map(|i| if i < 3000 { i / 1000 } else { i % 5 } as u8).collect();
+    let target = Target::labels(Shape::new(2, classes, voxels).unwrap(), &labels).unwrap();
+    let target = target.ignore_index(Some(4));
+    let annotated = [true, true, false, true, false, true, true, true, true, true];
+    let presence = Presence::new(2, classes, annotated.to_vec()).unwrap();
+    for missing in
+        [MissingLabels::Leaf(MissingRule::Declared), MissingLabels::Marginal(MissingRule::Declared)]
+    {
+        let dice = DiceLoss::new(Partition::ImageWise, Epsilon::uniform(1e-5).unwrap()).unwrap();
+        let dice = dice.with_missing_labels(missing).unwrap();
+        let loss = SegmentationLoss::new(dice, Activation::Softmax).unwrap();
+        for loss in [loss.clone(), loss.with_cross_entropy(0.7).unwrap()] {
+            let terms = loss.terms(&loss.sums(&wide, &target, Some(&presence)).unwrap(), Some(&presence));
+            let expected = terms.unwrap();
+            let mut slope = vec![0.0_f64; x.len()];
+            loss.write_gradient(&expected, &wide, &target, 1.0, &mut slope).unwrap();
+            for set in InstructionSet::available() {
+                let loss = loss.clone().with_instruction_set(set);
+                let sums = loss.sums(&x, &target, Some(&presence)).unwrap();
+                let terms = loss.terms(&sums, Some(&presence)).unwrap();
+                assert_close(&[terms.loss], &[expected.loss], 1e-6, 0.0);
+                let mut gradient = vec![0.0_f32; x.len()];
+                loss.write_gradient(&terms, &x, &target, 1.0, &mut gradient).unwrap();
+                let mut in_place = x.clone();
+                loss.gradient_in_place(&terms, &mut in_place, &target, 1.0).unwrap();
+                for found in [&gradient, &in_place] {
+                    let found: Vec<f64> = found.iter().map(|&g| g.into()).collect();
+                    // Of up to 2e-4 each.
+                    assert_close(&found, &slope, 1e-6, 2e-4);
+                }
             }
         }
     }
