@@ -218,7 +218,7 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
                 let (a, slope, curvature) = (of.a[map], of.b[map], of.c[map]);
                 let of = Slopes { truth, p: p.as_chunks().0, a, slope, curvature };
                 let out = &mut pass.maps[class][pass.chunk.within(&voxels)];
-                streaming::write_block::<T, S>(of, &codes, &mut row, out, pass.streaming.as_ref());
+                streaming::write_block::<T, S>(of, &mut row, out, pass.streaming.as_ref());
             }
         }
         Ok(())

@@ -10,8 +10,10 @@ mod identity;
 mod instruction_set;
 mod lane;
 pub(crate) mod lanes;
+mod rows;
 mod sigmoid;
 mod softmax;
+mod softmax_dense;
 mod softmax_labels;
 mod softmax_rows;
 mod softmax_tile;
@@ -114,6 +116,7 @@ pub(crate) fn measure<T: Element>(
                 Activation::None => set.run(identity::Measure(pass)),
                 Activation::Sigmoid => set.run(sigmoid::Measure(pass)),
                 Activation::Softmax if pass.is_of_labels() => softmax_labels::measure(set, &pass, scratch),
+                Activation::Softmax if pass.is_dense() => softmax_dense::measure(set, &pass, scratch),
                 Activation::Softmax => set.run(softmax::Measure(pass)),
             }
         })
@@ -200,6 +203,7 @@ pub(crate) fn write_gradient<T: Element>(
                 Activation::Softmax if pass.is_of_labels() => {
                     softmax_labels::differentiate(set, pass, scratch)
                 }
+                Activation::Softmax if pass.is_dense() => softmax_dense::differentiate(set, pass, scratch),
                 Activation::Softmax => set.run(softmax::Differentiate(pass)),
             }
         })

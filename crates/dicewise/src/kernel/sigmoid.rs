@@ -285,10 +285,10 @@ impl<T: Element> Kernel for Differentiate<'_, T> {
                 let streaming = pass.streaming.as_ref();
                 if near {
                     let of = Slopes::<_, false> { powers, truth, a, slope, curvature, weight };
-                    streaming::write_block::<T, S>(of, &codes, row.as_flattened_mut(), out, streaming);
+                    streaming::write_block::<T, S>(of, row.as_flattened_mut(), out, streaming);
                 } else {
                     let of = Slopes::<_, true> { powers, truth, a, slope, curvature, weight };
-                    streaming::write_block::<T, S>(of, &codes, row.as_flattened_mut(), out, streaming);
+                    streaming::write_block::<T, S>(of, row.as_flattened_mut(), out, streaming);
                 }
             }
         }

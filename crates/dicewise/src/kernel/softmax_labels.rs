@@ -9,14 +9,14 @@ use super::{
     block::{Gather, Load, LoadTiles, Store, find_bad_value},
     codes::Codes,
     lanes::LANES,
-    softmax,
-    softmax_rows::{self, Differentiate, Measure, Totals},
+    rows, softmax,
+    softmax_rows::{Differentiate, Measure, Totals},
     softmax_tile::{DifferentiateTiles, MeasureTiles},
 };
 use crate::{DiceError, Element, element::sealed::Lane, shape::Chunk, target::Kind};
 
 /// Voxels of a block: long runs of each map for the prefetcher, yet few enough for a second-level cache.
-fn block_length(classes: usize) -> usize {
+pub(super) fn block_length(classes: usize) -> usize {
     match classes {
         0..=16 => 2048,
         17..=64 => 1024,
@@ -25,29 +25,31 @@ fn block_length(classes: usize) -> usize {
 }
 
 /// The values themselves, if they are `f32`.
-fn singles<T: Element>(map: &[T]) -> Option<&[f32]> {
+pub(super) fn singles<T: Element>(map: &[T]) -> Option<&[f32]> {
     T::lanes(map).and_then(Lane::as_f32)
 }
 
 /// Memory that one chunk after the other uses: fresh pages cost as much as a kernel.
 pub(super) struct Scratch<F> {
-    codes: Codes,
+    pub(super) codes: Codes,
     /// Logits as lanes, where they are not read as they are.
-    copy: Vec<F>,
-    /// What [`softmax_rows`](super::softmax_rows) works with.
-    rows: Vec<f32>,
+    pub(super) copy: Vec<F>,
+    /// Dense targets, the same.
+    pub(super) truth: Vec<F>,
+    /// What [`rows`](super::rows) cuts into rows.
+    pub(super) rows: Vec<f32>,
     /// One row of the result.
     row: Vec<F>,
 }
 
 impl<F: Lane> Scratch<F> {
     pub(super) fn new() -> Self {
-        Self { codes: Codes::new(), copy: Vec::new(), rows: Vec::new(), row: Vec::new() }
+        Self { codes: Codes::new(), copy: Vec::new(), truth: Vec::new(), rows: Vec::new(), row: Vec::new() }
     }
 }
 
 /// `length` values, whatever they are, from the start of a cache line: vectors across two cost more.
-fn room<F: Lane>(values: &mut Vec<F>, length: usize) -> &mut [F] {
+pub(super) fn room<F: Lane>(values: &mut Vec<F>, length: usize) -> &mut [F] {
     values.resize(values.len().max(length + LANES), F::ZERO);
     let start = values.as_ptr().align_offset(64).min(LANES);
     &mut values[start..start + length]
@@ -70,7 +72,7 @@ impl<T> Backward<'_, T> {
 }
 
 /// For each class whether it is merged with others; empty if none is.
-fn merged(groups: Option<&[usize]>) -> Vec<bool> {
+pub(super) fn merged(groups: Option<&[usize]>) -> Vec<bool> {
     let groups = groups.unwrap_or_default();
     match groups.iter().skip(1).any(|&group| group == 0) {
         true => groups.iter().map(|&group| group == 0).collect(),
@@ -92,8 +94,8 @@ pub(super) fn measure<T: Element>(
     let mut sums = vec![MapSums::default(); classes];
     let mut predictions = vec![[T::Lane::ZERO; LANES]; classes];
     let mut totals = vec![Totals::default(); classes];
-    let Scratch { codes, copy, rows, .. } = scratch;
-    let rows = room(rows, softmax_rows::room(classes) * LANES).as_chunks_mut().0;
+    let Scratch { codes, copy, rows: memory, .. } = scratch;
+    let rows = room(memory, rows::room(classes) * LANES).as_chunks_mut().0;
     for voxels in chunk.blocks(block_length(classes)) {
         codes.read_with(set, target, b, &voxels)?;
         let counted = if codes.left_out { codes.counted() } else { voxels.len() as f64 };
@@ -169,8 +171,8 @@ pub(super) fn differentiate<T: Element>(
     let row_of_y = &of.row[maps];
     let merged = merged(of.cross_entropy_of.groups(b, classes));
     let is_plain = merged.is_empty() && row_of_y.iter().enumerate().all(|(c, &row)| c == row);
-    let Scratch { codes, copy, rows, row } = scratch;
-    let rows = room(rows, softmax_rows::room(classes) * LANES).as_chunks_mut().0;
+    let Scratch { codes, copy, rows: memory, row, .. } = scratch;
+    let rows = room(memory, rows::room(classes) * LANES).as_chunks_mut().0;
     for voxels in pass.chunk.blocks(block_length(classes)) {
         codes.read_with(set, target, b, &voxels)?;
         let here = pass.chunk.within(&voxels);

@@ -1,41 +1,16 @@
-//! Softmax class after class, with what belongs to a voxel in rows beside: loops over rows are short, whatever the
-//! number of classes, and follow one map at a time.
+//! Softmax of label maps class after class, with what belongs to a voxel in rows beside: loops over rows are short,
+//! whatever the number of classes, and follow one map at a time.
 //!
-//! Without the usual subtraction of a voxel's maximum no class waits for the others. It is not needed for logits
-//! within ±44; a block with others is refused here, and left to [`softmax_tile`](super::softmax_tile).
+//! A block with a logit beyond ±44 is refused here, and left to [`softmax_tile`](super::softmax_tile).
 
 use super::{
     Kernel, MapSums,
     instruction_set::Streaming,
     lanes::LANES,
+    rows::{Codes, Row, RowMut, exponentiate, rows, tiles_at_once},
     streaming::{self, Derivative},
     tile::{Bits, Logarithms, Simd, Singles, Tile},
 };
-
-/// A row of voxels in tiles.
-type Row<'a> = &'a [[f32; LANES]];
-type RowMut<'a> = &'a mut [[f32; LANES]];
-type Codes<'a> = &'a [[i32; LANES]];
-
-/// Tiles of a row that are taken at once: eˣ of all classes should stay in a near cache, in rows that are worth a loop.
-fn tiles_at_once(classes: usize) -> usize {
-    (256 / classes).clamp(32, 128)
-}
-
-/// What the kernels need for a number of classes, in tiles.
-pub(super) fn room(classes: usize) -> usize {
-    (classes + 4) * tiles_at_once(classes)
-}
-
-/// `room` in rows of a length: one of eˣ for each class, and four more.
-#[inline(always)]
-fn rows(room: RowMut<'_>, classes: usize, length: usize) -> (RowMut<'_>, [RowMut<'_>; 4]) {
-    let (powers, rest) = room.split_at_mut(classes * length);
-    let (first, rest) = rest.split_at_mut(length);
-    let (second, rest) = rest.split_at_mut(length);
-    let (third, rest) = rest.split_at_mut(length);
-    (powers, [first, second, third, &mut rest[..length]])
-}
 
 /// Adds eˣ of the classes that are merged into one group.
 #[inline(always)]
@@ -68,30 +43,6 @@ fn present<B: Bits>(codes: Codes<'_>) -> u32 {
 #[inline(always)]
 fn has(present: u32, class: usize) -> bool {
     present >> (class % 32) & 1 == 1
-}
-
-/// eˣ of a class, which is added to `sum`, or replaces it if it is the first.
-#[inline(always)]
-fn exponentiate<V: Tile<f32>>(
-    first: bool,
-    x: Row<'_>,
-    powers: RowMut<'_>,
-    sum: RowMut<'_>,
-    seen: &mut V::Seen,
-) {
-    if first {
-        for ((x, out), sum) in x.iter().zip(powers).zip(sum) {
-            let power = V::load_ahead(x).power(seen);
-            power.store(out);
-            power.store(sum);
-        }
-    } else {
-        for ((x, out), sum) in x.iter().zip(powers).zip(sum) {
-            let power = V::load_ahead(x).power(seen);
-            power.store(out);
-            V::load(sum).plus(power).store(sum);
-        }
-    }
 }
 
 /// Adds rows of logits to the sums; false, with nothing added, if one of them is out of range.

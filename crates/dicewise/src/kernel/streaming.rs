@@ -3,7 +3,7 @@
 use super::{
     Kernel,
     block::Store,
-    codes::Codes,
+    codes::padded,
     instruction_set::{Streaming, prefetch},
     lanes::LANES,
     tile::{Simd, Tile},
@@ -49,20 +49,17 @@ pub(super) fn write<F: Lane, V: Tile<F>>(
 #[inline(always)]
 pub(super) fn write_block<T: Element, S: Simd>(
     of: impl Derivative<T::Lane>,
-    codes: &Codes,
     row: &mut [T::Lane],
     out: &mut [T],
     streaming: Option<&Streaming>,
 ) {
-    let codes = codes.get();
+    let length = padded(out.len());
     match T::lanes_mut(out) {
-        Some(out) if out.len() == codes.len() => {
-            write::<_, <T::Lane as Lane>::Tile<S>>(of, out, streaming);
-        }
+        Some(out) if out.len() == length => write::<_, <T::Lane as Lane>::Tile<S>>(of, out, streaming),
         _ => {
-            let row = &mut row[..codes.len()];
+            let row = &mut row[..length];
             write::<_, <T::Lane as Lane>::Tile<S>>(of, row, None);
-            Store { row, codes, left_out: false, map: out }.run::<S>();
+            Store { row, codes: &[], left_out: false, map: out }.run::<S>();
         }
     }
 }

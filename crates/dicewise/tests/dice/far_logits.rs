@@ -104,3 +104,53 @@ fn merged_classes_are_the_same_in_quick_and_in_refused_blocks() {
         }
     }
 }
+
+/// Dense targets in blocks that the quick kernels take and in one that they refuse, as in `f64`, which takes none.
+#[test]
+fn dense_targets_are_the_same_in_quick_and_in_refused_blocks() {
+    let (classes, voxels) = (5, 5003);
+    let shape = Shape::new(2, classes, voxels).unwrap();
+    let wave = |i: usize, period: usize| (i * 37 % period) as f32 / (period - 1) as f32;
+    let mut x: Vec<f32> = (0..shape.elements()).map(|i| 8.0 * wave(i, 101) - 4.0).collect();
+    x[voxels + 4000] = 71.0;
+    let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+    let y: Vec<f32> = (0..shape.elements()).map(|i| wave(i, 89)).collect();
+    let mask: Vec<bool> = (0..2 * voxels).map(|i| i < 4000 || i % 7 != 0).collect();
+    for (missing, cross_entropy) in [
+        (MissingLabels::AsEmpty, Some(0.7)),
+        (MissingLabels::AsEmpty, None),
+        (MissingLabels::Marginal(MissingRule::Declared), None),
+    ] {
+        let dice = DiceLoss::new(Partition::ImageWise, Epsilon::uniform(1e-5).unwrap()).unwrap();
+        let mut loss =
+            SegmentationLoss::new(dice.with_missing_labels(missing).unwrap(), Activation::Softmax).unwrap();
+        if let Some(weight) = cross_entropy {
+            loss = loss.with_cross_entropy(weight).unwrap();
+        }
+        let mut annotated = vec![true; 2 * classes];
+        annotated[2] = false;
+        let presence = Presence::new(2, classes, annotated).unwrap();
+        for masked in [false, true] {
+            let target = Target::dense(shape, &y).unwrap();
+            let target = if masked { target.masked(&mask).unwrap() } else { target };
+            let sums = loss.sums(&wide, &target, Some(&presence)).unwrap();
+            let expected = loss.terms(&sums, Some(&presence)).unwrap();
+            let mut slope = vec![0.0_f64; x.len()];
+            loss.write_gradient(&expected, &wide, &target, 1.0, &mut slope).unwrap();
+            for set in InstructionSet::available() {
+                let loss = loss.clone().with_instruction_set(set);
+                let sums = loss.sums(&x, &target, Some(&presence)).unwrap();
+                let terms = loss.terms(&sums, Some(&presence)).unwrap();
+                assert_close(&[terms.loss], &[expected.loss], 1e-6, 0.0);
+                let mut gradient = vec![0.0_f32; x.len()];
+                loss.write_gradient(&terms, &x, &target, 1.0, &mut gradient).unwrap();
+                let mut in_place = x.clone();
+                loss.gradient_in_place(&terms, &mut in_place, &target, 1.0).unwrap();
+                for found in [&gradient, &in_place] {
+                    let found: Vec<f64> = found.iter().map(|&g| g.into()).collect();
+                    assert_close(&found, &slope, 1e-6, 2e-4);
+                }
+            }
+        }
+    }
+}
