@@ -49,9 +49,10 @@ def one_hot(labels):
 def rows():
     """Name, the package's object, how it is called, and the same of dicewise."""
     from monai.losses import DiceLoss as Monai
-    from monai.losses import GeneralizedDiceLoss
+    from monai.losses import GeneralizedDiceLoss, TverskyLoss
     from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss, SoftDiceLoss
     from segmentation_models_pytorch.losses import DiceLoss as Smp
+    from segmentation_models_pytorch.losses import JaccardLoss
 
     def maps(loss, kind=torch.float64):
         return lambda p, y: loss(p, one_hot(y).to(kind))
@@ -65,6 +66,8 @@ def rows():
     yield "MONAI `DiceLoss(smooth_nr=0)`", numerator, maps(numerator), ours("image", 1e-5, numerator_epsilon=0.0)
     general = GeneralizedDiceLoss()
     yield "MONAI `GeneralizedDiceLoss()`", general, maps(general), ours("class", 1e-5, similarity="generalized-dice")
+    tversky, same = TverskyLoss(alpha=0.3, beta=0.7), {"similarity": "tversky", "alpha": 0.3, "beta": 0.7}
+    yield "MONAI `TverskyLoss(alpha=0.3, beta=0.7)`", tversky, maps(tversky), ours("image", 2e-5, **same)
     off = MemoryEfficientSoftDiceLoss(smooth=1e-5, do_bg=False, ddp=False)
     yield "nnU-Net trainer, `batch_dice` off", off, maps(off, torch.bool), ours("image", 1e-5, background=False)
     on = MemoryEfficientSoftDiceLoss(smooth=1e-5, do_bg=False, batch_dice=True, ddp=False)
@@ -73,6 +76,9 @@ def rows():
     yield "nnU-Net `SoftDiceLoss()`", default, maps(default, torch.bool), ours("image", 1.0)
     smp = Smp(mode="multiclass", from_logits=False)
     yield 'smp `DiceLoss("multiclass")`', smp, lambda p, y: smp(p, y[:, 0]), ours("batch", 2e-7, numerator_epsilon=0.0)
+    jaccard = JaccardLoss(mode="multiclass", from_logits=False)
+    same = {"numerator_epsilon": 0.0, "similarity": "jaccard"}
+    yield 'smp `JaccardLoss("multiclass")`', jaccard, lambda p, y: jaccard(p, y[:, 0]), ours("batch", 2e-7, **same)
     large = Monai(smooth_nr=OBJECT, smooth_dr=OBJECT)
     name = "the paper's I_ε: MONAI `DiceLoss(smooth_nr=400, smooth_dr=400)`"
     yield name, large, maps(large), ours("image", OBJECT)

@@ -14,7 +14,7 @@ def monai(classes):
 
 
 def nnunet(classes):
-    """nnU-Net's DC_and_CE_loss with MemoryEfficientSoftDiceLoss, as its trainer builds it."""
+    """nnU-Net's DC_and_CE_loss as its trainer builds it, but with the background in Dice, as every loss here."""
     from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
     from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 

@@ -15,7 +15,7 @@ def main() -> int:
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--classes", type=int, default=3)
     parser.add_argument("--voxels", type=int, default=64 * 64)
-    parser.add_argument("--object-voxels", type=float, default=400.0)
+    parser.add_argument("--object-voxels", type=float, help="400, or less where the objects would not fit, if left out")
     arguments = vars(parser.parse_args())
     name = arguments.pop("name")
     try:

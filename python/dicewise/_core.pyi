@@ -2,13 +2,20 @@
 
 from typing import Any, Final
 
+# Address, type of the elements, number of elements.
 Memory = tuple[int, str, int]
+# B, C and the voxels of a map.
 Dimensions = tuple[int, int, int]
+# B and C.
+Maps = tuple[int, int]
+# B, C, voxels of a map, voxels of an object.
 Situation = tuple[int, int, int, float]
 
 __version__: Final[str]
 
 class Loss:
+    """A loss with all its settings. What passes from one of its steps to the next is its sums, [sum_rows, B, C]."""
+
     def __init__(
         self,
         *,
@@ -26,7 +33,8 @@ class Loss:
         cross_entropy: float,
     ) -> None: ...
     @property
-    def sum_rows(self) -> int: ...
+    def sum_rows(self) -> int:
+        """How many sums of each map there are."""
     def sums(
         self,
         dimensions: Dimensions,
@@ -36,22 +44,26 @@ class Loss:
         ignore_index: int | None,
         presence: Memory | None,
         out: Memory,
-    ) -> None: ...
-    def value(
-        self, dimensions: tuple[int, int], sums: Memory, presence: Memory | None, epsilon: Memory | None
-    ) -> float: ...
+    ) -> None:
+        """Step 1: writes the sums. Bytes that are as many as the maps have voxels are maps, other integers labels."""
+
+    def value(self, maps: Maps, sums: Memory, presence: Memory | None, epsilon: Memory | None) -> float:
+        """Step 2: the loss of a batch of these sums. ``epsilon`` [C] stands for that of the settings."""
+
     def coefficients(
         self,
-        dimensions: tuple[int, int],
+        maps: Maps,
         sums: Memory,
         presence: Memory | None,
         epsilon: Memory | None,
         first: int,
         out: Memory,
-    ) -> None: ...
-    def groups(
-        self, dimensions: tuple[int, int], sizes: Memory | None, presence: Memory | None, out: Memory
-    ) -> None: ...
+    ) -> None:
+        """Step 2 for another voxel pass: a, b, c, row, cross-entropy factor and group of each map, [6, B', C]."""
+
+    def groups(self, maps: Maps, sizes: Memory | None, presence: Memory | None, out: Memory) -> None:
+        """For another voxel pass: the class that each is merged into in the cross-entropy."""
+
     def gradient(
         self,
         dimensions: Dimensions,
@@ -66,10 +78,15 @@ class Loss:
         first: int,
         scale: float,
         out: Memory,
-    ) -> None: ...
+    ) -> None:
+        """Step 3: writes ``scale`` times the gradient for the samples from ``first`` on of the batch of these sums."""
 
-def explain(loss: Loss, situation: Situation) -> dict[str, Any]: ...
-def explain_preset(name: str, situation: Situation) -> dict[str, Any]: ...
+def explain(loss: Loss, situation: Situation) -> dict[str, Any]:
+    """What a loss teaches in a situation: derivatives, verdicts, text."""
+
+def explain_preset(name: str, situation: Situation) -> dict[str, Any]:
+    """The same for a loss as others ship it, by its name in :func:`presets`."""
+
 def presets() -> list[str]:
     """Names of losses as others ship them, for :func:`dicewise.explain`."""
 
@@ -77,10 +94,15 @@ def heuristic_epsilon(mean_target_size: float) -> float:
     """ε = v̂: the paper's I_ε for objects of v̂ voxels on average (Eq. 5 with a = ½, b = 2)."""
 
 def solve_epsilon(mean_target_size: float, overlap: float, union: float) -> list[float]:
-    """All ε that solve Eq. 5 for overlap a and union b, in units of v̂: two, one, or none."""
+    """All ε that solve Eq. 5, in voxels, for overlap a and union b in units of v̂: two, one, or none."""
 
-def voxel_counts(prediction: Memory, target: Memory, label: int) -> tuple[int, int, int]: ...
+def voxel_counts(prediction: Memory, target: Memory, label: int) -> tuple[int, int, int]:
+    """Voxels of ``label`` in both, in the prediction, and in the target."""
+
 def mean_dsc(
     cases: list[tuple[int, int, int]], policy: str, scores: tuple[float, float] | None = None
-) -> tuple[float | None, int, int, int, int]: ...
-def volume_difference_ml(prediction_sum: float, target_sum: float, voxel_volume_ml: float) -> float: ...
+) -> tuple[float | None, int, int, int, int]:
+    """Mean DSC, then cases scored, defined, both empty, false positives."""
+
+def volume_difference_ml(prediction_sum: float, target_sum: float, voxel_volume_ml: float) -> float:
+    """V(prediction) − V(target) in ml, of Σ over voxels of each and the volume of a voxel."""

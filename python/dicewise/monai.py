@@ -4,13 +4,15 @@
 
     from dicewise.monai import DiceCELoss        # was: from monai.losses import DiceCELoss
 
-The arguments are mapped to Φ and ε, and the log of ``dicewise.monai`` says once for each configuration which behaviour
-they result in. What cannot be mapped is refused. MONAI itself is not needed.
+The arguments are mapped to Φ and ε, and the log of ``dicewise.monai`` says which behaviour they result in: once for
+each configuration, number of classes and, with ``batch=True``, number of images in a batch. What cannot be mapped is
+refused. MONAI itself is not needed.
 """
 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +20,8 @@ import torch
 from torch import nn
 
 from dicewise import explain
+from dicewise._explain import typical_object
+from dicewise._peers import cross_entropy_effect
 from dicewise._settings import Settings
 from dicewise.torch import DiceLoss as _DiceLoss
 
@@ -40,12 +44,20 @@ class DiceLoss(nn.Module):
         reduction: ``"mean"`` or ``"sum"``; ``"none"`` is refused.
         other_act: refused; apply it before the loss.
         soft_label: refused; MONAI's formula for it is another loss. Soft targets need no flag here.
-        missing: what happens to labels that ``presence`` declares missing, see :class:`dicewise.torch.DiceLoss`.
+        missing: what happens to labels that ``presence`` declares missing, see :class:`dicewise.torch.DiceLoss`. Must
+            be given with a presence, ``"as-empty"`` to do nothing.
 
     Shapes:
         - input: ``[B, C, ...]``.
         - target: ``[B, 1, ...]`` labels with ``to_onehot_y``, else ``[B, C, ...]``.
         - presence: ``[B, C]`` bool, True where annotated.
+
+    Raises:
+        ValueError: for arguments that cannot be mapped, a presence without ``missing``, and shapes that do not fit.
+
+    Warns:
+        UserWarning: where MONAI does: for one channel with ``softmax``, ``to_onehot_y`` or
+            ``include_background=False``, which are ignored then.
     """
 
     def __init__(
@@ -65,7 +77,7 @@ class DiceLoss(nn.Module):
         soft_label: bool = False,
         ignore_index: int | None = None,
         *,
-        missing: str = "as-empty",
+        missing: str | None = None,
     ) -> None:
         super().__init__()
         if sigmoid and softmax:
@@ -83,6 +95,7 @@ class DiceLoss(nn.Module):
         self.sigmoid, self.softmax = sigmoid, softmax
         self.reduction, self.batch = reduction, batch
         self.weight = None if weight is None else torch.as_tensor(weight, dtype=torch.float64).tolist()
+        self.missing = missing
         self._fixed = {
             "partition": "batch" if batch else "image",
             "epsilon": float(smooth_dr),
@@ -92,6 +105,7 @@ class DiceLoss(nn.Module):
             "similarity": "jaccard" if jaccard else "squared-dice" if squared_pred else "dice",
         }
         self._losses: dict[int, tuple[_DiceLoss, float]] = {}
+        self._explained: set[tuple[int, int]] = set()
         # A mistake in the arguments shows now, not at the first batch.
         self._check_arguments()
 
@@ -105,17 +119,34 @@ class DiceLoss(nn.Module):
         batch, classes = input.shape[:2]
         if classes not in self._losses:
             self._losses[classes] = self._build(classes)
-            self._say(classes, batch)
-        loss, factor = self._losses[classes]
-        if self.reduction == "sum":
-            counted = classes - (not self._has_background(classes))
-            factor = factor * counted * (1 if self.batch else batch)
-        return factor * loss(input, self._target(input, target), presence)
+            self._warn_of_one_channel(classes)
+        loss, factor = self.mapped(classes, batch)
+        target, mask = self._target(input, target)
+        value = factor * loss(input, target, presence, mask)
+        if (classes, batch) not in self._explained:
+            self._explained.add((classes, batch))
+            self._say(classes, batch, input[0, 0].numel(), presence is not None)
+        return value
+
+    @property
+    def known_classes(self) -> int | None:
+        """C where the arguments or a batch told it, channels of background included."""
+        if isinstance(self.weight, list):
+            return len(self.weight) + (not self.include_background)
+        return next(iter(self._losses), None)
 
     @property
     def settings(self) -> Settings:
-        """The settings of dicewise that the arguments are mapped to, as :func:`dicewise.explain` reads them."""
-        return self._build(next(iter(self._losses), 2))[0].settings
+        """The settings of dicewise that the arguments are mapped to."""
+        return self.mapped(self.known_classes or 2, 1)[0].settings
+
+    def mapped(self, classes: int, batch: int) -> tuple[_DiceLoss, float]:
+        """The same loss of dicewise for a number of classes, and what it is multiplied by for a batch of that size."""
+        loss, factor = self._losses[classes] if classes in self._losses else self._build(classes)
+        if self.reduction == "sum":
+            counted = classes - (not self._has_background(classes))
+            factor = factor * counted * (1 if self.batch else batch)
+        return loss, factor
 
     def _check_arguments(self) -> None:
         self._build(len(self.weight) + (not self.include_background) if isinstance(self.weight, list) else 2)
@@ -128,46 +159,76 @@ class DiceLoss(nn.Module):
         activation = "sigmoid" if self.sigmoid else "softmax" if self.softmax and classes > 1 else "none"
         background = self._has_background(classes)
         weights, factor = None, 1.0
-        if self.weight is not None and classes - (not background) > 1:
-            counted = classes - (not background)
-            given = self.weight if isinstance(self.weight, list) else [self.weight] * counted
-            if len(given) != counted:
+        counted = classes - (not background)
+        if isinstance(self.weight, list) and counted > 1:
+            if len(self.weight) != counted:
                 raise ValueError(
-                    f"weight has {len(given)} values: it needs {counted}, one for each class"
+                    f"weight has {len(self.weight)} values: it needs {counted}, one for each class"
                     + ("" if background else " but the background")
                 )
             # MONAI averages w (1 − D): the normalised loss times the mean weight.
-            weights, factor = ([] if background else [0.0]) + given, sum(given) / counted
+            weights, factor = ([] if background else [0.0]) + self.weight, sum(self.weight) / counted
+        elif self.weight is not None and counted > 1:
+            if not self.weight >= 0:
+                raise ValueError(f"weight is {self.weight}: it must be at least 0")
+            factor = self.weight
         loss = _DiceLoss(activation=activation, background=background, class_weights=weights, **self._fixed, **more)
         return loss, factor
 
-    def _target(self, input: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        classes = input.shape[1]
+    def _target(self, input: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The target as dicewise takes it, and where it counts if that is not everywhere."""
+        classes, ignored = input.shape[1], self._fixed["ignore_index"]
         if self.to_onehot_y and classes > 1:
             if target.ndim != input.ndim or target.shape[1] != 1:
                 raise ValueError(
                     f"target has shape {list(target.shape)}: with to_onehot_y=True it must be [B, 1, ...] with labels"
                 )
             # MONAI's labels are often of a float type.
-            return target.long() if target.is_floating_point() else target
+            return target.long() if target.is_floating_point() else target, None
         if target.shape != input.shape:
             raise ValueError(
                 f"target has shape {list(target.shape)} and input {list(input.shape)}: they must be equal, "
                 "or set to_onehot_y=True for labels [B, 1, ...]"
             )
-        if classes > 1 and self._fixed["ignore_index"] is not None:
+        if ignored is None:
+            return target, None
+        if classes > 1:
             raise ValueError("ignore_index needs labels: set to_onehot_y=True and pass [B, 1, ...]")
-        return target
+        counts = target != ignored
+        return target.masked_fill(~counts, 0), counts
 
-    def _say(self, classes: int, batch: int) -> None:
-        found = explain(self._losses[classes][0], batch_size=max(batch, 1), classes=max(classes, 1))
+    def _warn_of_one_channel(self, classes: int) -> None:
+        for name, given in (
+            ("softmax=True", self.softmax),
+            ("to_onehot_y=True", self.to_onehot_y),
+            ("include_background=False", not self.include_background),
+        ):
+            if classes == 1 and given:
+                hint = ": logits of one channel need sigmoid=True" if self.softmax else ""
+                warnings.warn(f"single channel prediction, {name} is ignored{hint}", stacklevel=3)
+
+    def _say(self, classes: int, batch: int, voxels: int, declared: bool) -> None:
+        """Logs which behaviour results for batches like this one; a training never ends because of it."""
         line = (
             f"{type(self).__name__}: Φ = {self._fixed['partition']}, ε = {self._fixed['numerator_epsilon']:g} / "
-            f"{self._fixed['epsilon']:g}, B = {batch}: the Dice term {_VERB[found.on_empty]} maps without ground truth"
+            f"{self._fixed['epsilon']:g}, C = {classes}" + (f", B = {batch}" if self.batch else "")
         )
+        if not declared and self.missing in ("leaf", "marginal"):
+            line += f', missing="{self.missing}" without a presence: every label counts as annotated'
         if line not in _said:
             _said.add(line)
-            _log.warning("%s. dicewise.explain(loss) says more.", line)
+            _log.warning("%s: %s", line, self._verdict(classes, batch, voxels))
+
+    def _verdict(self, classes: int, batch: int, voxels: int) -> str:
+        size = typical_object(voxels, classes)
+        try:
+            found = explain(self, batch_size=batch, classes=classes, voxels=voxels, object_voxels=size)
+        except ValueError as error:
+            return f"dicewise.explain has no verdict ({error})"
+        settings = self._losses[classes][0].settings
+        beside = f"; {cross_entropy_effect(settings.missing)}" if settings.cross_entropy else ""
+        verdict = f"the Dice term {_VERB[found.on_empty]} maps without ground truth{beside}"
+        return f"{verdict}. dicewise.explain(loss) says more."
 
 
 _VERB = {"ignores it": "ignores", "in between": "weakly empties", "learns that it is empty": "learns to empty"}
@@ -199,7 +260,7 @@ class DiceCELoss(DiceLoss):
         lambda_ce: float = 1.0,
         label_smoothing: float = 0.0,
         *,
-        missing: str = "as-empty",
+        missing: str | None = None,
     ) -> None:
         if weight is not None:
             raise ValueError("weight is not supported with the cross-entropy: leave it out")
@@ -216,6 +277,11 @@ class DiceCELoss(DiceLoss):
             include_background, to_onehot_y, sigmoid, softmax, other_act, squared_pred, jaccard, reduction,
             smooth_nr, smooth_dr, batch, missing=missing,
         )  # fmt: skip
+
+    @property
+    def known_classes(self) -> int | None:
+        """As for Dice; without softmax, the cross-entropy is that of one class."""
+        return 1 if self.lambda_ce and not self.softmax else super().known_classes
 
     def _check_arguments(self) -> None:
         # Which activation is right depends on the number of classes: one with sigmoid, several with softmax.

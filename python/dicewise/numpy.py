@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dicewise import _core
-from dicewise._settings import Settings
+from dicewise._settings import Activation, Missing, Partition, Settings, Similarity
 
 __all__ = ["DiceLoss", "Dsc", "DscMean", "dsc", "mean_dsc", "volume_difference_ml"]
 
 _LABEL_TYPES = ("uint8", "uint16", "int16", "int32", "int64")
+_FLOATS = ("float32", "float64", "float16")
+
+
+def _readable(array: NDArray[Any], dtype: np.dtype[Any] | None = None) -> NDArray[Any]:
+    """The array as the core reads it: contiguous, aligned, in the byte order of the machine. Copied where it is not."""
+    dtype = array.dtype if dtype is None else dtype
+    return np.require(array, dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
 
 
 def _memory(array: NDArray[Any]) -> tuple[int, str, int]:
@@ -29,12 +36,17 @@ class DiceLoss:
     """The Dice loss DL for a partition Φ and a smoothing term ε, Eq. 3; see :class:`dicewise.torch.DiceLoss`.
 
     Takes the same settings, ``epsilon="heuristic"`` and ranks excepted. Arrays are used in place where they are
-    C-contiguous and copied once where they are not.
+    C-contiguous, aligned and in the byte order of the machine, and copied once where they are not.
 
     Shapes:
         - prediction: ``[B, C, ...]``, float32, float64 or float16.
-        - target: label map ``[B, ...]`` of integers, or maps ``[B, C, ...]`` in [0, 1].
+        - target: label map ``[B, ...]`` or ``[B, 1, ...]`` (uint8, uint16, int16, int32, int64), or maps
+          ``[B, C, ...]`` in [0, 1] of floats, integers or bool; with C = 1 also a mask ``[B, ...]`` of integers or
+          bool.
         - presence: ``[B, C]`` bool. mask: ``[B, ...]`` bool.
+
+    Raises:
+        ValueError, TypeError: for arguments that do not fit, naming what is accepted.
 
     Example:
         >>> loss = DiceLoss(partition="image", epsilon=1e-7, activation="none")
@@ -44,8 +56,43 @@ class DiceLoss:
         0.5
     """
 
-    def __init__(self, partition: str, epsilon: float | Sequence[float], activation: str, **settings: Any) -> None:
-        self.settings = Settings.of(partition, epsilon, activation, **settings)
+    def __init__(
+        self,
+        partition: Partition,
+        epsilon: float | Sequence[float],
+        activation: Activation,
+        *,
+        numerator_epsilon: float | Sequence[float] | None = None,
+        class_weights: Sequence[float] | None = None,
+        normalised: bool = True,
+        background: bool = True,
+        missing: Missing | None = None,
+        ignore_index: int | None = None,
+        cross_entropy: float = 0.0,
+        similarity: Similarity = "dice",
+        alpha: float | None = None,
+        beta: float | None = None,
+        focal_exponent: float = 1.0,
+    ) -> None:
+        self.settings = Settings.of(
+            partition,
+            epsilon,
+            activation,
+            numerator_epsilon=numerator_epsilon,
+            class_weights=class_weights,
+            normalised=normalised,
+            background=background,
+            missing=missing,
+            ignore_index=ignore_index,
+            cross_entropy=cross_entropy,
+            similarity=similarity,
+            alpha=alpha,
+            beta=beta,
+            focal_exponent=focal_exponent,
+        )
+
+    def __repr__(self) -> str:
+        return f"DiceLoss({self.settings.text()})"
 
     def value(
         self,
@@ -55,7 +102,8 @@ class DiceLoss:
         mask: ArrayLike | None = None,
     ) -> float:
         """DL, Eq. 3, plus the weighted cross-entropy."""
-        return self._forward(prediction, target, presence, mask)[0]
+        given = self._read(prediction, target, presence, mask)
+        return self._value(given, self._sums(given))
 
     def value_and_gradient(
         self,
@@ -68,24 +116,18 @@ class DiceLoss:
         """DL and ∂DL/∂prediction, Eq. 3 and 4; the gradient is written into ``out`` if given.
 
         Raises:
-            ValueError: if ``out`` has another shape or type than the prediction, or is not C-contiguous.
+            ValueError: if ``out`` has another shape or type than the prediction, is not C-contiguous or not writeable,
+                or shares memory with another argument.
         """
-        value, sums, prediction, target, presence, mask = self._forward(prediction, target, presence, mask)
-        if out is None:
-            out = np.empty_like(prediction)
-        elif out.shape != prediction.shape or out.dtype != prediction.dtype or not out.flags.c_contiguous:
-            raise ValueError(
-                f"out has shape {list(out.shape)} and type {out.dtype}: it must be C-contiguous, "
-                f"{list(prediction.shape)} and {prediction.dtype}"
-            )
-        elif np.shares_memory(out, target) or np.shares_memory(out, prediction):
-            raise ValueError("out shares memory with the prediction or the target: give it memory of its own")
-        batch, classes = prediction.shape[:2]
-        self.settings.core(classes).gradient(
-            _dimensions(prediction), _memory(prediction), _memory(target), _optional(mask), self.settings.ignore_index,
-            batch, _memory(sums), _optional(presence), None, 0, 1.0, _memory(out),
+        given = self._read(prediction, target, presence, mask)
+        out = np.empty_like(given.prediction) if out is None else _checked_out(out, given)
+        sums = self._sums(given)
+        self.settings.core(given.prediction.shape[1]).gradient(
+            given.dimensions, _memory(given.prediction), _memory(given.target), _optional(given.mask),
+            self.settings.ignore_index, len(given.prediction), _memory(sums), _optional(given.presence), None, 0, 1.0,
+            _memory(out),
         )  # fmt: skip
-        return value, out
+        return self._value(given, sums), out
 
     def sums(
         self,
@@ -95,55 +137,95 @@ class DiceLoss:
         mask: ArrayLike | None = None,
     ) -> dict[str, NDArray[np.float64]]:
         """The sums over voxels, each ``[B, C]``: overlap Σyp, target Σy and prediction Σp."""
-        sums = self._forward(prediction, target, presence, mask)[1]
+        sums = self._sums(self._read(prediction, target, presence, mask))
         return {"overlap": sums[0], "target": sums[1], "prediction": sums[2]}
 
-    def _forward(self, prediction, target, presence, mask):
-        if not isinstance(prediction, np.ndarray) or prediction.dtype.name not in ("float32", "float64", "float16"):
+    def _read(self, prediction, target, presence, mask) -> _Given:
+        if not isinstance(prediction, np.ndarray) or prediction.dtype.name not in _FLOATS:
             raise TypeError(f"prediction is {_kind(prediction)}: it must be an array of float32, float64 or float16")
         if prediction.ndim < 3:
             raise ValueError(f"prediction has shape {list(prediction.shape)}: it must be [B, C, ...] with voxels")
         if prediction.size == 0:
             raise ValueError(f"prediction has shape {list(prediction.shape)}: every dimension must be at least 1")
-        prediction = np.ascontiguousarray(prediction)
+        self.settings.check_presence(presence)
         batch, classes, *spatial = prediction.shape
-        target = _as_target(prediction, np.asarray(target))
         mask = _as_truth("mask", mask, (batch, *spatial))
         presence = _as_truth("presence", presence, (batch, classes))
+        target, counts = _as_target(prediction, np.asarray(target), self.settings.ignore_index)
+        if counts is not None:
+            mask = counts if mask is None else mask & counts
+        return _Given(_readable(prediction), target, presence, mask)
+
+    def _sums(self, given: _Given) -> NDArray[np.float64]:
+        batch, classes = given.prediction.shape[:2]
         core = self.settings.core(classes)
         sums = np.empty((core.sum_rows, batch, classes))
         core.sums(
-            _dimensions(prediction), _memory(prediction), _memory(target), _optional(mask), self.settings.ignore_index,
-            _optional(presence), _memory(sums),
+            given.dimensions, _memory(given.prediction), _memory(given.target), _optional(given.mask),
+            self.settings.ignore_index, _optional(given.presence), _memory(sums),
         )  # fmt: skip
-        value = core.value((batch, classes), _memory(sums), _optional(presence), None)
-        return value, sums, prediction, target, presence, mask
+        return sums
+
+    def _value(self, given: _Given, sums: NDArray[np.float64]) -> float:
+        batch, classes = given.prediction.shape[:2]
+        return self.settings.core(classes).value((batch, classes), _memory(sums), _optional(given.presence), None)
 
 
-def _dimensions(prediction: NDArray[Any]) -> tuple[int, int, int]:
-    batch, classes, *spatial = prediction.shape
-    return batch, classes, int(np.prod(spatial))
+class _Given(NamedTuple):
+    """What a user passed, as the core reads it."""
+
+    prediction: NDArray[Any]
+    target: NDArray[Any]
+    presence: NDArray[np.bool_] | None
+    mask: NDArray[np.bool_] | None
+
+    @property
+    def dimensions(self) -> tuple[int, int, int]:
+        """B, C and the voxels of a map."""
+        batch, classes, *spatial = self.prediction.shape
+        return batch, classes, int(np.prod(spatial))
 
 
 def _kind(value: object) -> str:
     return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
 
 
-def _as_target(prediction, target):
-    one_map = (prediction.shape[0], *prediction.shape[2:])
+def _as_target(prediction, target, ignore_index) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """The target as label map or maps; with one class, integers are its mask, and the second is where they count."""
+    if target.dtype == bool:
+        target = target.view(np.uint8)
+    batch, classes, *spatial = prediction.shape
+    one_map, one_channel = (batch, *spatial), (batch, 1, *spatial)
     if target.dtype.kind == "f" and target.shape == prediction.shape:
-        return np.ascontiguousarray(target, dtype=None if target.dtype.name in _FLOATS else prediction.dtype)
-    if target.shape == one_map and target.dtype.name in _LABEL_TYPES:
-        return np.ascontiguousarray(target)
-    if target.dtype.kind in "biu" and target.shape == prediction.shape:
-        return np.ascontiguousarray(target, dtype=prediction.dtype)
+        return _readable(target, None if target.dtype.name in _FLOATS else np.dtype(np.float64)), None
+    is_mask = target.shape == prediction.shape or classes == 1 and target.shape == one_map
+    if target.dtype.kind in "iu" and is_mask:
+        counts = target.reshape(one_map) != ignore_index if classes == 1 and ignore_index is not None else None
+        # Wider integers in float32, where nothing else becomes 0 or 1: as a byte, 256 would be 0.
+        maps = _readable(target, np.dtype(np.uint8 if target.dtype.itemsize == 1 else np.float32))
+        return maps, counts
+    if target.dtype.name in _LABEL_TYPES and target.shape in (one_map, one_channel):
+        return _readable(target), None
     raise ValueError(
-        f"target is {_kind(target)} of shape {list(target.shape)}: a label map is {list(one_map)} of "
-        f"{', '.join(_LABEL_TYPES)}, dense targets are {list(prediction.shape)}"
+        f"target is {_kind(target)} of shape {list(target.shape)}: a label map is {list(one_map)} or "
+        f"{list(one_channel)} of {', '.join(_LABEL_TYPES)}, dense targets are {list(prediction.shape)}"
     )
 
 
-_FLOATS = ("float32", "float64", "float16")
+def _checked_out(out: NDArray[Any], given: _Given) -> NDArray[Any]:
+    """Memory for the gradient, which the core writes to without looking."""
+    prediction = given.prediction
+    if not isinstance(out, np.ndarray) or out.shape != prediction.shape or out.dtype != prediction.dtype:
+        raise ValueError(
+            f"out is {_kind(out)} of shape {list(np.shape(out))}: it must be an array of {prediction.dtype} and shape "
+            f"{list(prediction.shape)}"
+        )
+    if not (out.flags.c_contiguous and out.flags.aligned and out.flags.writeable):
+        raise ValueError("out is not C-contiguous, not aligned or read-only: give it an array of np.empty")
+    for argument, array in given._asdict().items():
+        if array is not None and np.shares_memory(out, array):
+            raise ValueError(f"out shares memory with the {argument}: give it memory of its own")
+    return out
 
 
 def _as_truth(argument, value, shape):
@@ -154,7 +236,7 @@ def _as_truth(argument, value, shape):
         raise ValueError(
             f"{argument} is {_kind(array)} of shape {list(array.shape)}: it must be bool of shape {list(shape)}"
         )
-    return np.ascontiguousarray(array)
+    return _readable(array)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,11 +284,11 @@ def dsc(prediction: ArrayLike, target: ArrayLike, label: int = 1) -> Dsc:
         kind = np.dtype(np.int64) if kind.kind in "iu" and kind.name != "uint64" else kind
     if kind.name not in _LABEL_TYPES:
         raise TypeError(f"label maps are of type {prediction.dtype} and {target.dtype}: they must be integers or bool")
-    prediction, target = (np.ascontiguousarray(a, dtype=kind) for a in (prediction, target))
+    prediction, target = _readable(prediction, kind), _readable(target, kind)
     return Dsc(*_core.voxel_counts(_memory(prediction), _memory(target), int(label)))
 
 
-def mean_dsc(cases: Sequence[Dsc], empty_truth: str | tuple[float, float]) -> DscMean:
+def mean_dsc(cases: Sequence[Dsc], empty_truth: Literal["skip", "formula"] | tuple[float, float]) -> DscMean:
     """Mean DSC over cases.
 
     Args:
@@ -215,8 +297,11 @@ def mean_dsc(cases: Sequence[Dsc], empty_truth: str | tuple[float, float]) -> Ds
             ``"skip"``: nothing. ``"formula"``: Eq. 2, so 0 for false positives, and 0/0 is left out (nnU-Net).
             A pair of scores: (both empty, false positives); challenges often take (1, 0).
     """
-    policy, scores = ("score", tuple(empty_truth)) if not isinstance(empty_truth, str) else (empty_truth, None)
-    return DscMean(*_core.mean_dsc([(c.overlap, c.prediction, c.target) for c in cases], policy, scores))
+    counts = [(c.overlap, c.prediction, c.target) for c in cases]
+    if isinstance(empty_truth, str):
+        return DscMean(*_core.mean_dsc(counts, empty_truth))
+    both_empty, false_positives = empty_truth
+    return DscMean(*_core.mean_dsc(counts, "score", (both_empty, false_positives)))
 
 
 def volume_difference_ml(

@@ -30,6 +30,7 @@ fn to_dict<'py>(py: Python<'py>, explanation: &Explanation) -> PyResult<Bound<'p
     Ok(dict)
 }
 
+/// What a loss teaches in a situation (B, C, voxels of a map, voxels of an object): derivatives, verdicts, text.
 #[pyfunction]
 pub(crate) fn explain<'py>(
     py: Python<'py>,
@@ -39,6 +40,7 @@ pub(crate) fn explain<'py>(
     to_dict(py, &dicewise::explain::explain(loss.dice(), &scenario(situation)?).map_err(value_error)?)
 }
 
+/// The same for a loss as others ship it, by its name in `presets`.
 #[pyfunction]
 pub(crate) fn explain_preset<'py>(
     py: Python<'py>,
@@ -49,16 +51,24 @@ pub(crate) fn explain_preset<'py>(
     to_dict(py, &preset.explain(&scenario(situation)?).map_err(value_error)?)
 }
 
+/// Names of losses as others ship them, for `dicewise.explain`.
 #[pyfunction]
 pub(crate) fn presets() -> Vec<&'static str> {
     Preset::ALL.into_iter().map(Preset::name).collect()
 }
 
+/// ε = v̂: the paper's I_ε for objects of v̂ voxels on average (Eq. 5 with a = ½, b = 2).
+///
+/// Raises ValueError for a size that is not finite and above 0.
 #[pyfunction]
 pub(crate) fn heuristic_epsilon(mean_target_size: f64) -> PyResult<f64> {
     dicewise::heuristic_epsilon(mean_target_size).map_err(value_error)
 }
 
+/// All ε that solve Eq. 5, 2a·v̂ / (b·v̂)² = ε / (v̂ + ε)², in voxels: two, one, or none.
+///
+/// v̂ is the mean size of an object in voxels; overlap a and union b are in units of v̂. Raises ValueError for v̂ not above
+/// 0, a outside of (0, 1], or b below 1 + a.
 #[pyfunction]
 pub(crate) fn solve_epsilon(mean_target_size: f64, overlap: f64, union: f64) -> PyResult<Vec<f64>> {
     Ok(match dicewise::solve_epsilon(mean_target_size, overlap, union).map_err(value_error)? {

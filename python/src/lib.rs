@@ -8,6 +8,7 @@ mod explain;
 mod loss;
 mod memory;
 mod metrics;
+mod words;
 
 use pyo3::{PyErr, exceptions::PyValueError};
 

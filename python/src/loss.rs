@@ -6,7 +6,7 @@ use dicewise::{
 };
 use pyo3::prelude::*;
 
-use crate::{memory::Memory, value_error};
+use crate::{memory::Memory, value_error, words::loss_error};
 
 /// Runs `$body` with the elements of a memory as a slice of their type.
 macro_rules! with_elements {
@@ -79,8 +79,8 @@ impl Loss {
         focal_exponent: f64,
         cross_entropy: f64,
     ) -> PyResult<Self> {
-        let partition: Partition = partition.parse().map_err(value_error)?;
-        let missing: MissingLabels = missing.parse().map_err(value_error)?;
+        let partition: Partition = partition.parse().map_err(loss_error)?;
+        let missing: MissingLabels = missing.parse().map_err(loss_error)?;
         let similarity = match similarity {
             "dice" => Similarity::Dice,
             "squared-dice" => Similarity::SquaredDice,
@@ -98,8 +98,8 @@ impl Loss {
         };
         let weights = match (weights, normalised) {
             (None, _) => None,
-            (Some(weights), true) => Some(ClassWeights::normalised(weights).map_err(value_error)?),
-            (Some(weights), false) => Some(ClassWeights::unnormalised(weights).map_err(value_error)?),
+            (Some(weights), true) => Some(ClassWeights::normalised(weights).map_err(loss_error)?),
+            (Some(weights), false) => Some(ClassWeights::unnormalised(weights).map_err(loss_error)?),
         };
         let epsilon = epsilon(&numerator, &denominator)?;
         let dice = dice(partition, epsilon, missing, similarity, focal_exponent, weights.as_ref())?;
@@ -130,7 +130,7 @@ impl Loss {
         let presence = presence_of(shape.batch(), shape.classes(), presence.as_ref())?;
         let target = target_of(shape, &target, mask.as_ref(), ignore_index)?;
         let sums = with_elements!(prediction, "prediction", |input| {
-            py.detach(|| self.loss.sums(input, &target, presence.as_ref())).map_err(value_error)?
+            py.detach(|| self.loss.sums(input, &target, presence.as_ref())).map_err(loss_error)?
         });
         let (out, flat) = (out.write::<f64>("sums")?, sums.to_flat());
         check_length("sums", flat.len(), out.len())?;
@@ -161,20 +161,20 @@ impl Loss {
         mut out: Memory,
     ) -> PyResult<()> {
         let classes = maps.1;
-        let (loss, terms) = self.terms(maps, &sums, presence.as_ref(), epsilon.as_ref())?;
+        let (_, terms) = self.terms(maps, &sums, presence.as_ref(), epsilon.as_ref())?;
         let out = out.write::<f64>("coefficients")?;
         let samples = out.len() / (6 * classes);
-        let terms = terms.rows(first..first + samples).map_err(value_error)?;
+        let terms = terms.rows(first..first + samples).map_err(loss_error)?;
         check_length("coefficients", 6 * samples * classes, out.len())?;
         let identity: Vec<usize> = (0..samples * classes).map(|map| map % classes).collect();
         let groups = if terms.groups().is_empty() { &identity } else { terms.groups() };
         let whole = |values: &[usize]| values.iter().map(|&value| value as f64).collect::<Vec<_>>();
-        let weighted = |values: &[f64]| values.iter().map(|v| v * loss.dice_weight()).collect::<Vec<_>>();
+        // Dice has weight 1: Python has a weight of the cross-entropy only.
         let dice = &terms.dice;
         let rows = [
-            weighted(&dice.a),
-            weighted(&dice.b),
-            weighted(&dice.c),
+            dice.a.to_vec(),
+            dice.b.to_vec(),
+            dice.c.to_vec(),
             whole(&dice.row),
             terms.cross_entropy_factor().to_vec(),
             whole(groups),
@@ -197,7 +197,7 @@ impl Loss {
         let (batch, classes) = maps;
         let presence = presence_of(batch, classes, presence.as_ref())?;
         let sizes = sizes.as_ref().map(|sizes| sizes.read::<f64>("sizes")).transpose()?;
-        let groups = self.loss.groups(batch, classes, sizes, presence.as_ref()).map_err(value_error)?;
+        let groups = self.loss.groups(batch, classes, sizes, presence.as_ref()).map_err(loss_error)?;
         let out = out.write::<i64>("groups")?;
         check_length("groups", groups.len(), out.len())?;
         out.iter_mut().zip(groups).for_each(|(out, group)| *out = group as i64);
@@ -226,11 +226,11 @@ impl Loss {
         let target = target_of(shape, &target, mask.as_ref(), ignore_index)?;
         let (loss, terms) =
             self.terms((batch, shape.classes()), &sums, presence.as_ref(), epsilon.as_ref())?;
-        let terms = terms.rows(first..first + shape.batch()).map_err(value_error)?;
+        let terms = terms.rows(first..first + shape.batch()).map_err(loss_error)?;
         with_elements!(prediction, "prediction", |input| {
             out.expect_huge_pages(size_of_val(&input[..input.len().min(1)]));
             let out = out.write("gradient")?;
-            py.detach(|| loss.write_gradient(&terms, input, &target, scale, out)).map_err(value_error)
+            py.detach(|| loss.write_gradient(&terms, input, &target, scale, out)).map_err(loss_error)
         })
     }
 
@@ -255,7 +255,7 @@ impl Loss {
             None => self.loss.clone(),
             Some(values) => {
                 let values = values.read::<f64>("epsilon")?.to_vec();
-                let epsilon = Epsilon::per_class(values).map_err(value_error)?;
+                let epsilon = Epsilon::per_class(values).map_err(loss_error)?;
                 let weights = self.weights.as_ref();
                 let dice = dice(
                     self.partition,
@@ -269,8 +269,8 @@ impl Loss {
             }
         };
         let presence = presence_of(batch, classes, presence)?;
-        let sums = loss.sums_from_flat(batch, classes, sums.read::<f64>("sums")?).map_err(value_error)?;
-        let terms = loss.terms(&sums, presence.as_ref()).map_err(value_error)?;
+        let sums = loss.sums_from_flat(batch, classes, sums.read::<f64>("sums")?).map_err(loss_error)?;
+        let terms = loss.terms(&sums, presence.as_ref()).map_err(loss_error)?;
         Ok((loss, terms))
     }
 }
@@ -286,21 +286,21 @@ fn dice(
     let mut dice = DiceLoss::new(partition, epsilon)
         .and_then(|dice| dice.with_missing_labels(missing))
         .and_then(|dice| dice.with_similarity(similarity))
-        .map_err(value_error)?;
+        .map_err(loss_error)?;
     if focal_exponent != 1.0 {
-        dice = dice.with_focal_exponent(focal_exponent).map_err(value_error)?;
+        dice = dice.with_focal_exponent(focal_exponent).map_err(loss_error)?;
     }
     match weights {
         None => Ok(dice),
-        Some(weights) => dice.with_class_weights(weights.clone()).map_err(value_error),
+        Some(weights) => dice.with_class_weights(weights.clone()).map_err(loss_error),
     }
 }
 
 fn segmentation(dice: DiceLoss, activation: Activation, cross_entropy: f64) -> PyResult<SegmentationLoss> {
-    let loss = SegmentationLoss::new(dice, activation).map_err(value_error)?;
+    let loss = SegmentationLoss::new(dice, activation).map_err(loss_error)?;
     match cross_entropy == 0.0 {
         true => Ok(loss),
-        false => loss.with_cross_entropy(cross_entropy).map_err(value_error),
+        false => loss.with_cross_entropy(cross_entropy).map_err(loss_error),
     }
 }
 
@@ -310,20 +310,21 @@ fn epsilon(numerator: &[f64], denominator: &[f64]) -> PyResult<Epsilon> {
         (&[numerator], &[denominator]) => Epsilon::new(numerator, denominator),
         _ => Epsilon::per_class_split(numerator, denominator),
     }
-    .map_err(value_error)
+    .map_err(loss_error)
 }
 
 fn shape((batch, classes, voxels): Dimensions) -> PyResult<Shape> {
-    Shape::new(batch, classes, voxels).map_err(value_error)
+    Shape::new(batch, classes, voxels).map_err(loss_error)
 }
 
 fn presence_of(batch: usize, classes: usize, presence: Option<&Memory>) -> PyResult<Option<Presence>> {
     let Some(presence) = presence else { return Ok(None) };
     let annotated = presence.read_bool("presence")?.to_vec();
-    Presence::new(batch, classes, annotated).map(Some).map_err(value_error)
+    Presence::new(batch, classes, annotated).map(Some).map_err(loss_error)
 }
 
-/// Integers are labels, floating-point numbers are maps.
+/// Integers are labels, floating-point numbers are maps; so are bytes that are as many as the maps have voxels: with
+/// one class too, where a label map would have class 0 only.
 fn target_of<'a>(
     shape: Shape,
     target: &'a Memory,
@@ -332,6 +333,7 @@ fn target_of<'a>(
 ) -> PyResult<Target<'a>> {
     const ARGUMENT: &str = "target";
     let found = match target.element() {
+        "uint8" if target.len() == shape.elements() => Target::dense(shape, target.read::<u8>(ARGUMENT)?),
         "uint8" => Target::labels(shape, target.read::<u8>(ARGUMENT)?),
         "uint16" => Target::labels(shape, target.read::<u16>(ARGUMENT)?),
         "int16" => Target::labels(shape, target.read::<i16>(ARGUMENT)?),
@@ -339,11 +341,11 @@ fn target_of<'a>(
         "int64" => Target::labels(shape, target.read::<i64>(ARGUMENT)?),
         _ => with_elements!(target, ARGUMENT, |maps| Target::dense(shape, maps)),
     }
-    .map_err(value_error)?
+    .map_err(loss_error)?
     .ignore_index(ignore_index);
     match mask {
         None => Ok(found),
-        Some(mask) => found.masked(mask.read_bool("mask")?).map_err(value_error),
+        Some(mask) => found.masked(mask.read_bool("mask")?).map_err(loss_error),
     }
 }
 

@@ -39,6 +39,11 @@ impl Memory {
         &self.1
     }
 
+    /// The number of elements.
+    pub(crate) fn len(&self) -> usize {
+        self.2
+    }
+
     /// The elements, to be read.
     pub(crate) fn read<T: Element>(&self, argument: &str) -> PyResult<&[T]> {
         let start = self.start::<T>(argument)?;

@@ -71,6 +71,7 @@ pub(crate) fn mean_dsc(cases: Vec<Counts>, policy: &str, scores: Option<(f64, f6
     Ok((mean.mean, mean.scored, mean.defined, mean.both_empty, mean.false_positives))
 }
 
+/// V(prediction) − V(target) in ml, of Σ over voxels of each and the volume of a voxel.
 #[pyfunction]
 pub(crate) fn volume_difference_ml(
     prediction_sum: f64,

@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,17 @@ def test_the_examples_of_a_page_run_one_after_the_other(page):
     names = {}
     for block in blocks:
         exec(compile(block, page, "exec"), names)
+
+
+def test_the_table_of_peers_is_what_the_installed_packages_do():
+    for package in ("monai", "nnunetv2", "segmentation_models_pytorch"):
+        pytest.importorskip(package)
+    page = (ROOT / "docs" / "peers.md").read_text(encoding="utf-8")
+    table = runpy.run_path(str(ROOT / "docs" / "peers.py"))["table"]()
+    rows, _, versions = table.rpartition("\n\n")
+    assert rows.count("\n") > 8 and rows in page, f"renew it: python docs/peers.py --write\n{table}"
+    # The version of PyTorch may be another one; those of the packages are measured.
+    assert versions.partition(", torch")[0] in page
 
 
 @pytest.mark.parametrize("module", [dicewise._explain, dicewise.numpy, dicewise.torch.loss], ids=lambda m: m.__name__)

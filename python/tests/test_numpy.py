@@ -44,6 +44,72 @@ def test_arrays_in_any_order_and_a_given_buffer(batch):
     assert np.array_equal(sums["target"], [[(s == c).sum() for c in range(4)] for s in y])
 
 
+@pytest.mark.parametrize("kind", [">f8", ">f4", ">f2", "unaligned"])
+def test_the_order_of_bytes_and_alignment_do_not_matter(batch, kind):
+    """Against the same numbers as the machine stores them."""
+    logits, labels, _ = batch
+    x, y, soft = logits.numpy(), labels.numpy(), reference.one_hot(labels, 4).numpy() * 0.5
+    loss = dn.DiceLoss("batch", 1e-5, "softmax")
+
+    def stored(array, dtype):
+        if kind != "unaligned":
+            return array.astype(dtype)
+        moved = np.zeros(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+        moved[:] = array
+        assert not moved.flags.aligned
+        return moved
+
+    given = stored(x, kind)
+    for target in (stored(y, ">i2"), stored(soft, kind)):
+        plain = target.astype(target.dtype.newbyteorder("="))
+        value, gradient = loss.value_and_gradient(given, target)
+        expected, expected_gradient = loss.value_and_gradient(given.astype(given.dtype.newbyteorder("=")), plain)
+        assert value == expected and gradient.dtype.isnative and np.array_equal(gradient, expected_gradient)
+
+
+def test_the_gradient_is_written_only_where_it_may_be(batch):
+    logits, labels, _ = batch
+    p, y = logits.softmax(1).numpy(), labels.numpy()
+    loss = dn.DiceLoss("image", 1e-5, "none", missing="leaf")
+    with pytest.raises(ValueError, match=r"out is an array of float64 of shape \[2, 4\]"):
+        loss.value_and_gradient(p, y, out=np.empty((2, 4)))
+    with pytest.raises(ValueError, match="out shares memory with the prediction"):
+        loss.value_and_gradient(p, y, out=p)
+    kept = np.zeros_like(p)
+    kept.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        loss.value_and_gradient(p, y, out=kept)
+    assert not kept.any()
+    out = np.empty_like(p)
+    mask = out.view(bool).reshape(-1)[: y.size].reshape(y.shape)
+    presence = out.view(bool).reshape(-1)[:8].reshape(2, 4)
+    out.view(np.uint8)[:] = 1
+    for name, shared in (("mask", mask), ("presence", presence)):
+        with pytest.raises(ValueError, match=f"out shares memory with the {name}"):
+            loss.value_and_gradient(p, y, out=out, **{name: shared})
+
+
+def test_one_class_takes_a_mask_and_labels_may_have_a_channel(batch):
+    """As dicewise.torch."""
+    logits, labels, mask = batch
+    x, wanted, keep = logits[:, :1].numpy(), labels.numpy() == 1, mask.numpy()
+    loss = dn.DiceLoss("image", 1e-5, "sigmoid", cross_entropy=1.0)
+    value, gradient = loss.value_and_gradient(x, wanted[:, None].astype(np.float64))
+    for target in (wanted, wanted[:, None], wanted.astype(np.uint8), wanted.astype(np.int64), wanted.astype(np.int8)):
+        again, same = loss.value_and_gradient(x, target)
+        assert again == value and np.array_equal(same, gradient)
+    ignoring = dn.DiceLoss("image", 1e-5, "sigmoid", cross_entropy=1.0, ignore_index=255)
+    assert ignoring.value(x, np.where(keep, wanted, 255)) == loss.value(x, wanted, mask=keep)
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        loss.value(x, wanted * 256)
+    several = dn.DiceLoss("image", 1e-5, "softmax")
+    assert several.value(logits.numpy(), labels[:, None].numpy()) == several.value(logits.numpy(), labels.numpy())
+    two = dn.DiceLoss("image", 1e-5, "softmax")
+    assert two.value(logits[:, :2].numpy(), wanted) == two.value(logits[:, :2].numpy(), wanted.astype(int))
+    with pytest.raises(ValueError, match="softmax over one channel"):
+        several.value(x, wanted)
+
+
 def test_mistakes_are_named(batch):
     logits, labels, _ = batch
     p, y = logits.softmax(1).numpy(), labels.numpy()
@@ -53,11 +119,13 @@ def test_mistakes_are_named(batch):
     with pytest.raises(ValueError, match="a label map is"):
         loss.value(p, y[:1])
     with pytest.raises(ValueError, match=r"bool of shape \[2, 4\]"):
-        loss.value(p, y, presence=np.ones((2, 3), bool))
-    with pytest.raises(ValueError, match="out has shape"):
-        loss.value_and_gradient(p, y, out=np.empty((2, 4), p.dtype))
-    with pytest.raises(ValueError, match="shares memory"):
-        loss.value_and_gradient(p, y, out=p)
+        dn.DiceLoss("image", 1e-5, "none", missing="leaf").value(p, y, presence=np.ones((2, 3), bool))
+    with pytest.raises(ValueError, match='set missing="leaf"'):
+        loss.value(p, y, presence=np.ones((2, 4), bool))
+    with pytest.raises(TypeError, match="unexpected keyword argument 'smooth'"):
+        dn.DiceLoss("image", 1e-5, "none", smooth=1.0)
+    with pytest.raises(ValueError, match="labels must be 0 to 3"):
+        loss.value(p, y + 1)
     with pytest.raises(ValueError, match="apply softmax or sigmoid first"):
         loss.value(10 * p, y)
 

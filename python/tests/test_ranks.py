@@ -1,4 +1,4 @@
-"""Two processes with half a batch each are one process with the whole."""
+"""Two processes with half a batch each are one process with the whole; none waits for one that refuses its half."""
 
 import sys
 
@@ -58,6 +58,14 @@ def rank(number, path, results):
         DiceLoss(**options, process_group=dist.group.WORLD)(x[own], labels[own], presence[own] if number else None)
     except ValueError as error:
         found["one with presence"] = str(error)
+    for name, mistake in {"NaN": torch.nan, "infinite": torch.inf}.items():
+        x, labels, _ = arguments(OPTIONS["batch"])
+        mine = x[own].clone()
+        mine[0, 0, 0, 0] = mistake if number else 0.0
+        try:
+            DiceLoss(**OPTIONS["batch"], process_group=dist.group.WORLD)(mine, labels[own])
+        except ValueError as error:
+            found[name] = str(error)
     torch.save(found, f"{results}/{number}.pt")
     dist.destroy_process_group()
 
@@ -75,3 +83,5 @@ def test_two_gloo_ranks_are_one_with_the_whole_batch(tmp_path):
         gradient = torch.cat([part[name][1] for part in parts])
         assert torch.allclose(gradient, x.grad, rtol=1e-10, atol=1e-16), name
     assert all("on all of them or on none" in part["one with presence"] for part in parts)
+    for mistake in ("NaN", "infinite"):
+        assert "on rank [1] was refused" in parts[0][mistake] and "must be finite" in parts[1][mistake]

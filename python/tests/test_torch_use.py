@@ -1,13 +1,16 @@
 """dicewise.torch.DiceLoss in a training: number formats, memory, autograd, compilation, mistakes."""
 
 import gc
+import shutil
 import weakref
 
+import numpy as np
 import pytest
 import reference
 import torch
 
-from dicewise.torch import DiceLoss
+from dicewise._settings import Settings
+from dicewise.torch import DiceLoss, twopass
 
 
 def make(**more):
@@ -78,14 +81,34 @@ def test_a_network_trains_through_autocast(batch):
     assert values[-1] < 0.5 * values[0]
 
 
-def test_nothing_of_the_size_of_the_input_is_kept(batch):
-    logits, labels, _ = batch
+TARGETS = {
+    "labels": lambda y, maps: y,
+    "byte labels": lambda y, maps: y.to(torch.uint8),
+    "labels with a channel": lambda y, maps: y[:, None],
+    "soft maps of the logits' type": lambda y, maps: maps.float(),
+    "soft maps of another type": lambda y, maps: maps.double(),
+    "soft maps in half precision": lambda y, maps: maps.bfloat16(),
+    "overlapping bool masks": lambda y, maps: maps.bool(),
+    "overlapping byte masks": lambda y, maps: maps.to(torch.uint8),
+    "overlapping integer masks": lambda y, maps: maps.long(),
+    "masks that are not contiguous": lambda y, maps: maps.bool().contiguous(memory_format=torch.channels_last_3d),
+    "one bool mask": lambda y, maps: y == 1,
+    "one integer mask": lambda y, maps: (y == 1).int(),
+    "one integer mask with ignored voxels": lambda y, maps: (y == 1).int().masked_fill(y == 3, 255),
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_nothing_of_the_size_of_the_input_is_kept(voxel_pass, batch, kind):
+    logits, labels, mask = batch
+    target, one = TARGETS[kind](labels, reference.one_hot(labels, 4)), kind.startswith("one")
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-        x = logits.clone().requires_grad_()
-        make()(x, labels)
-    own = [t for t in kept if t.data_ptr() not in (x.data_ptr(), labels.data_ptr())]
-    assert own and sum(t.numel() for t in own) <= 8 * 2 * 4
+        x = logits[:, : 1 if one else None].float().clone().requires_grad_()
+        DiceLoss("batch", 1e-5, "sigmoid", cross_entropy=1.0, ignore_index=255)(x, target, mask=mask)
+    callers = {t.untyped_storage().data_ptr() for t in (x, target, mask)}
+    own = [t for t in kept if t.untyped_storage().data_ptr() not in callers]
+    assert own and sum(t.untyped_storage().nbytes() for t in own) <= 8 * 8 * 2 * 4
 
 
 def test_inputs_are_released_with_the_graph(batch):
@@ -135,6 +158,35 @@ def test_it_compiles_without_a_graph_break(batch, partition):
         assert value == plain and torch.equal(gradient, expected)
 
 
+def test_inductor_compiles_it_with_a_network(batch):
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        pytest.skip("no C++ compiler, which torch.compile with inductor needs on the CPU")
+    logits, labels, _ = batch
+    network, loss = torch.nn.Conv3d(4, 4, 1), make()
+
+    def step(images, y):
+        return loss(torch.nn.functional.leaky_relu(network(images)), y)
+
+    images = logits.float()
+    expected = torch.autograd.grad(plain := step(images, labels), network.parameters())
+    value = torch.compile(step, fullgraph=True, backend="inductor")(images, labels)
+    found = torch.autograd.grad(value, network.parameters())
+    assert torch.allclose(value, plain, rtol=1e-6)
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-7) for a, b in zip(found, expected, strict=True))
+
+
+def test_an_extra_pass_for_inferred_labels_is_taken_only_where_it_is_used(batch, monkeypatch):
+    logits, labels, _ = batch
+    monkeypatch.setattr("dicewise.torch.ops._fused", False)
+    passes, sizes = [], twopass.sizes
+    monkeypatch.setattr(twopass, "sizes", lambda *given: passes.append(1) or sizes(*given))
+    DiceLoss("image", 1e-5, "softmax", missing="leaf-inferred")(logits, labels)
+    DiceLoss("image", 1e-5, "sigmoid", missing="leaf-inferred", cross_entropy=1.0)(logits, labels)
+    assert not passes
+    DiceLoss("image", 1e-5, "softmax", missing="leaf-inferred", cross_entropy=1.0)(logits, labels)
+    assert len(passes) == 1
+
+
 def test_the_operators_keep_pytorchs_rules(batch):
     logits, labels, mask = batch
     key = make()._key
@@ -166,7 +218,8 @@ def broken(logits, labels):
         ((x, labels.float()), {}, TypeError, r"use target.long\(\)"),
         ((x, soft.float().requires_grad_()), {}, ValueError, r"use target.detach\(\)"),
         ((x, labels.to("meta")), {}, ValueError, r"use target.to\(prediction.device\)"),
-        ((x, labels + 1), {}, ValueError, "labels must lie in 0..4"),
+        ((x, labels.to(torch.int8)), {}, TypeError, r"use target.long\(\)"),
+        ((x, labels + 1), {}, ValueError, "labels must be 0 to 3;"),
         ((x, 3 * soft), {}, ValueError, r"must lie in \[0, 1\]"),
         ((x, labels), {"mask": labels}, TypeError, r"use mask.bool\(\)"),
         ((x, labels), {"mask": labels[0] > 0}, ValueError, r"must be \[2, 5, 6, 7\]"),
@@ -180,7 +233,7 @@ def test_mistakes_are_named_with_their_remedy(voxel_pass, batch):
     logits, labels, _ = batch
     for arguments, named, error, message in broken(logits, labels):
         with pytest.raises(error, match=message):
-            make()(*arguments, **named)
+            make(missing="leaf")(*arguments, **named)
     with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
         DiceLoss("image", 1e-5, "none")(logits, labels)
 
@@ -193,7 +246,11 @@ def test_mistakes_are_named_with_their_remedy(voxel_pass, batch):
         ({"epsilon": -1.0}, ValueError, "ε is -1"),
         ({"epsilon": "small"}, TypeError, "epsilon is 'small'"),
         ({"epsilon": 0.0, "numerator_epsilon": 1.0}, ValueError, "divide by zero"),
-        ({"partition": "all", "epsilon": [1.0, 2.0]}, ValueError, "mixes classes"),
+        ({"partition": "all", "epsilon": [1.0, 2.0]}, ValueError, 'use partition="image" or "batch"; "all" mixes'),
+        ({"partition": "all", "class_weights": [1.0, 2.0]}, ValueError, 'partition="all" has no Dice of one class'),
+        ({"similarity": "generalized-dice"}, ValueError, 'use partition="class" or "all"; "image" has one'),
+        ({"alpha": 0.3}, ValueError, "alpha and beta belong"),
+        ({"similarity": "tversky", "alpha": 0.3}, ValueError, "alpha and beta belong"),
         ({"partition": "all", "epsilon": "heuristic"}, ValueError, 'use partition="image"'),
         ({"class_weights": [0.0, 0.0]}, ValueError, "at least one class must count"),
         ({"missing": "skip"}, ValueError, "missing is 'skip'"),
@@ -214,5 +271,30 @@ def test_what_depends_on_the_number_of_classes_is_said_at_the_first_batch(batch)
     logits, labels, _ = batch
     with pytest.raises(ValueError, match="2 values of ε were given for 4 classes"):
         DiceLoss("image", [1.0, 2.0], "softmax")(logits, labels)
+    for partition in ("image", "batch"):
+        with pytest.raises(ValueError, match="softmax over one channel"):
+            DiceLoss(partition, 1.0, "softmax")(logits[:, :1], labels == 1)
     with pytest.raises(ValueError, match="there is only one class"):
         DiceLoss("image", 1.0, "sigmoid", background=False)(logits[:, :1], labels)
+
+
+def test_a_declaration_needs_to_know_what_happens_to_missing_labels(batch):
+    logits, labels, _ = batch
+    presence = [[True] * 4, [True, True, True, False]]
+    with pytest.raises(ValueError, match='set missing="leaf" or "marginal"'):
+        make()(logits, labels, presence)
+    # Who compares treatments says so, and may keep the presence.
+    for missing in ("as-empty", "leaf-inferred", "marginal-inferred"):
+        loss = make(missing=missing)
+        assert loss(logits, labels, presence) == loss(logits, labels)
+
+
+def test_settings_may_be_arrays_and_are_shown_as_arguments():
+    loss = DiceLoss("batch", np.array([1.0, 2.0]), "softmax", class_weights=torch.tensor([0.0, 1.0]), missing="leaf")
+    shown = "partition='batch', epsilon=(1.0, 2.0), activation='softmax', class_weights=(0.0, 1.0), missing='leaf'"
+    assert repr(loss) == f"DiceLoss({shown})"
+    assert eval(repr(loss), {"DiceLoss": DiceLoss}).settings == loss.settings
+    assert repr(DiceLoss("image", 1e-5, "sigmoid", numerator_epsilon=0.0)).endswith("numerator_epsilon=0.0)")
+    assert "epsilon='heuristic'" in repr(DiceLoss("image", "heuristic", "softmax"))
+    with pytest.raises(TypeError, match="unknown setting smooth: use partition, epsilon"):
+        Settings.of("image", 1.0, "none", smooth=1.0)

@@ -8,8 +8,8 @@
 use std::{hint::black_box, time::Instant};
 
 use dicewise::{
-    Activation, DiceLoss, Element, Epsilon, InstructionSet, LabelMap, Partition, SegmentationLoss, Shape,
-    Target,
+    Activation, DiceLoss, Element, Epsilon, InstructionSet, LabelMap, MissingLabels, MissingRule, Partition,
+    Presence, SegmentationLoss, Shape, Target,
 };
 use rayon::prelude::*;
 
@@ -45,9 +45,9 @@ fn table(filter: Option<&str>) -> Vec<String> {
     println!("|:--|:--|--:|--:|--:|--:|--:|");
     let mut rows = Vec::new();
     let shapes = [[2, 4, 192 * 192 * 48], [2, 14, 96 * 96 * 96], [1, 105, 96 * 96 * 96]];
-    let softmax = |shape, name| {
+    let softmax = |shape, name, truth| {
         move |rows: &mut Vec<String>, bandwidth: &Bandwidth| {
-            rows.push(case::<f32>(bandwidth, name, shape, Activation::Softmax, Some(1.0)));
+            rows.push(case::<f32>(bandwidth, name, shape, truth, Activation::Softmax, Some(1.0)));
         }
     };
     let mut run = |name: &str, case: &dyn Fn(&mut Vec<String>, &Bandwidth)| {
@@ -55,27 +55,51 @@ fn table(filter: Option<&str>) -> Vec<String> {
             case(&mut rows, &bandwidth);
         }
     };
-    run("softmax4", &softmax(shapes[0], "softmax + Dice + CE"));
-    run("softmax14", &softmax(shapes[1], "softmax + Dice + CE"));
-    run("softmax105", &softmax(shapes[2], "softmax + Dice + CE"));
+    run("softmax4", &softmax(shapes[0], "softmax + Dice + CE", Truth::Labels));
+    run("softmax14", &softmax(shapes[1], "softmax + Dice + CE", Truth::Labels));
+    run("softmax105", &softmax(shapes[2], "softmax + Dice + CE", Truth::Labels));
+    run("dense4", &softmax(shapes[0], "softmax + Dice + CE, one-hot f32", Truth::Dense));
+    run("marginal4", &softmax(shapes[0], "softmax + Dice + CE, a class missing, marginal", Truth::Missing));
     let binary = [2, 1, 192 * 192 * 48];
     run("sigmoid1", &|rows, bandwidth| {
-        rows.push(case::<f32>(bandwidth, "sigmoid + Dice", binary, Activation::Sigmoid, None));
+        rows.push(case::<f32>(bandwidth, "sigmoid + Dice", binary, Truth::Dense, Activation::Sigmoid, None));
     });
     run("sigmoidce1", &|rows, bandwidth| {
-        rows.push(case::<f32>(bandwidth, "sigmoid + Dice + BCE", binary, Activation::Sigmoid, Some(1.0)));
+        rows.push(case::<f32>(
+            bandwidth,
+            "sigmoid + Dice + BCE",
+            binary,
+            Truth::Dense,
+            Activation::Sigmoid,
+            Some(1.0),
+        ));
     });
     run("none1", &|rows, bandwidth| {
-        rows.push(case::<f32>(bandwidth, "Dice of probabilities", binary, Activation::None, None));
+        rows.push(case::<f32>(
+            bandwidth,
+            "Dice of probabilities",
+            binary,
+            Truth::Dense,
+            Activation::None,
+            None,
+        ));
     });
     run("none4", &|rows, bandwidth| {
-        rows.push(case::<f32>(bandwidth, "Dice of probabilities", shapes[0], Activation::None, None));
+        rows.push(case::<f32>(
+            bandwidth,
+            "Dice of probabilities",
+            shapes[0],
+            Truth::Labels,
+            Activation::None,
+            None,
+        ));
     });
     run("half4", &|rows, bandwidth| {
         rows.push(case::<half::f16>(
             bandwidth,
             "softmax + Dice + CE, f16",
             shapes[0],
+            Truth::Labels,
             Activation::Softmax,
             Some(1.0),
         ));
@@ -85,6 +109,7 @@ fn table(filter: Option<&str>) -> Vec<String> {
             bandwidth,
             "softmax + Dice + CE, bf16",
             shapes[0],
+            Truth::Labels,
             Activation::Softmax,
             Some(1.0),
         ));
@@ -118,10 +143,21 @@ impl Bandwidth {
     }
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum Truth {
+    /// `u8`.
+    Labels,
+    /// `f32`, `[B, C, I]`: one-hot, or a mask of one class.
+    Dense,
+    /// Labels, with the last class declared missing under marginal treatment.
+    Missing,
+}
+
 fn case<T: Element>(
     bandwidth: &Bandwidth,
     name: &str,
     [batch, classes, voxels]: [usize; 3],
+    truth: Truth,
     activation: Activation,
     cross_entropy: Option<f64>,
 ) -> String {
@@ -134,23 +170,38 @@ fn case<T: Element>(
     let scale = if activation == Activation::None { (1.0, 0.0) } else { (8.0, -4.0) };
     let input: Vec<T> = (0..shape.elements()).map(|_| T::from_f64(scale.0 * random() + scale.1)).collect();
     // Runs of equal labels, as in a segmentation.
-    let labels: Vec<u8> = (0..batch * voxels).map(|i| (i / 37 % (classes.max(2))) as u8).collect();
+    let present = if truth == Truth::Missing { classes - 1 } else { classes.max(2) };
+    let labels: Vec<u8> = (0..batch * voxels).map(|i| (i / 37 % present) as u8).collect();
     let mut target = Target::labels(shape, LabelMap::U8(&labels)).expect("as many labels as voxels");
-    let dense: Vec<f32>;
-    if classes == 1 {
-        dense = labels.iter().map(|&label| f32::from(label)).collect();
+    let mut dense = Vec::new();
+    if truth == Truth::Dense {
+        let own = |b: usize| &labels[b * voxels..(b + 1) * voxels];
+        let maps = (0..batch).flat_map(|b| (0..classes).map(move |c| (b, c)));
+        // Of one class, the mask of label 1.
+        let class = |c: usize| if classes == 1 { 1 } else { c };
+        dense.extend(
+            maps.flat_map(|(b, c)| own(b).iter().map(move |&l| f32::from(usize::from(l) == class(c)))),
+        );
         target = Target::dense(shape, &dense).expect("as many values as voxels");
     }
-    let target_bytes = if classes == 1 { 4 * labels.len() } else { labels.len() };
+    let target_bytes = if dense.is_empty() { labels.len() } else { 4 * dense.len() };
+    let annotated = (0..batch * classes).map(|map| truth != Truth::Missing || map % classes != classes - 1);
+    let presence = Presence::new(batch, classes, annotated.collect()).expect("as many as maps");
+    let presence = (truth == Truth::Missing).then_some(&presence);
     let mut gradient = vec![T::ZERO; input.len()];
     let dice = DiceLoss::new(Partition::BatchWise, Epsilon::uniform(1e-5).expect("a valid ε"));
-    let mut loss = SegmentationLoss::new(dice.expect("a valid loss"), activation).expect("a valid loss");
+    let mut dice = dice.expect("a valid loss");
+    if truth == Truth::Missing {
+        dice =
+            dice.with_missing_labels(MissingLabels::Marginal(MissingRule::Declared)).expect("a valid loss");
+    }
+    let mut loss = SegmentationLoss::new(dice, activation).expect("a valid loss");
     if let Some(weight) = cross_entropy {
         loss = loss.with_cross_entropy(weight).expect("a valid weight");
     }
     let terms = || {
-        let sums = loss.sums(&input, &target, None).expect("valid data");
-        loss.terms(&sums, None).expect("valid sums")
+        let sums = loss.sums(&input, &target, presence).expect("valid data");
+        loss.terms(&sums, presence).expect("valid sums")
     };
     let of_sums = processor_time(|| {
         black_box(terms());

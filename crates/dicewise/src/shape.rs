@@ -5,9 +5,6 @@ use crate::DiceError;
 /// Voxels that one parallel task handles. Fixed, so that sums are added in the same order on any machine.
 const CHUNK: usize = 1 << 14;
 
-/// Bytes of a cache line.
-const LINE: usize = 64;
-
 /// `[B, C, I]`: samples, classes, voxels per map, C-contiguous. A 3-D map `[Z, Y, X]` is flattened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -87,31 +84,18 @@ impl Shape {
 
     /// The parallel tasks of a voxel pass, in the order in which their results are added.
     pub(crate) fn chunks(self) -> Vec<Chunk> {
-        (0..self.batch).flat_map(|b| self.ranges(0).map(move |voxels| Chunk { b, voxels })).collect()
+        let ranges = || (0..self.voxels).step_by(CHUNK).map(|start| start..(start + CHUNK).min(self.voxels));
+        (0..self.batch).flat_map(|b| ranges().map(move |voxels| Chunk { b, voxels })).collect()
     }
 
-    /// The voxels of a map in chunks, after a first one of `lead` voxels.
-    fn ranges(self, lead: usize) -> impl Iterator<Item = Range<usize>> {
-        let first = (lead > 0).then_some(0..lead);
-        let rest = (lead..self.voxels).step_by(CHUNK);
-        first.into_iter().chain(rest.map(move |start| start..(start + CHUNK).min(self.voxels)))
-    }
-
-    /// Tasks with their own piece of each of the C maps of a `[B, C, I]` array, to be written. With `lines`, they start
-    /// where a cache line does, in the first map of each sample, and in all of them if maps are whole lines long.
-    pub(crate) fn chunks_mut<T>(self, maps: &mut [T], lines: bool) -> Vec<(Chunk, Vec<&mut [T]>)> {
-        let mut tasks = Vec::new();
-        for (b, sample) in maps.chunks_exact_mut(self.classes * self.voxels).enumerate() {
-            let to_line = sample.as_ptr().align_offset(LINE) % (LINE / size_of::<T>());
-            let lead = if lines { to_line.min(self.voxels) } else { 0 };
-            let first = tasks.len();
-            tasks.extend(self.ranges(lead).map(|voxels| (Chunk { b, voxels }, Vec::new())));
-            for mut map in sample.chunks_exact_mut(self.voxels) {
-                for (chunk, pieces) in &mut tasks[first..] {
-                    let (piece, rest) = map.split_at_mut(chunk.voxels.len());
-                    pieces.push(piece);
-                    map = rest;
-                }
+    /// The same tasks with their own piece of each of the C maps of a `[B, C, I]` array, to be written.
+    pub(crate) fn chunks_mut<T>(self, maps: &mut [T]) -> Vec<(Chunk, Vec<&mut [T]>)> {
+        let mut tasks: Vec<_> = self.chunks().into_iter().map(|chunk| (chunk, Vec::new())).collect();
+        let per_sample = tasks.len() / self.batch;
+        for (index, map) in maps.chunks_exact_mut(self.voxels).enumerate() {
+            let first = index / self.classes * per_sample;
+            for ((_, pieces), piece) in tasks[first..].iter_mut().zip(map.chunks_mut(CHUNK)) {
+                pieces.push(piece);
             }
         }
         tasks

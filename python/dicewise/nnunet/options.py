@@ -23,6 +23,7 @@ class Options:
         epsilon: ε in voxels of the patch, or ``heuristic``: the mean size of each class in the patches of training,
             for each resolution of deep supervision.
         missing: what happens to labels that presence.csv declares missing: ``as-empty``, ``leaf``, ``marginal``, …
+            Must be given with presence; ``leaf`` and ``marginal`` need it, the inferred ones do without.
         presence: path of presence.csv; left out, every label counts as annotated.
         background: whether Dice has the background class; nnU-Net's has not (with regions there is none).
         cross_entropy: weight of the cross-entropy, 1 as in nnU-Net.
@@ -49,7 +50,8 @@ class Options:
         """Reads and checks them.
 
         Raises:
-            ValueError: naming the variable or key, its value and what is accepted.
+            ValueError: naming the variable or key, its value and what is accepted; for a presence without a treatment
+                of missing labels, and a treatment of declared ones without presence.
         """
         sections = {"the configuration in the plans": configuration, "the plans": plans}
         names = [field.name for field in dataclasses.fields(cls)]
@@ -72,7 +74,22 @@ class Options:
                     f"{name} is not set: export DICEWISE_{name.upper()}, or write it into `dicewise` of the plans; "
                     "it has no default, because it decides what maps without ground truth teach"
                 )
+        _check_missing(given)
         return cls(**given)
+
+
+def _check_missing(given: Mapping[str, Any]) -> None:
+    """A presence that nothing uses, and a treatment that nothing is declared for, are mistakes."""
+    if "presence" in given and "missing" not in given:
+        raise ValueError(
+            "presence is set, but not what happens to missing labels: export DICEWISE_MISSING=leaf or marginal, "
+            "or as-empty to take their empty maps for the truth"
+        )
+    if given.get("missing") in ("leaf", "marginal") and "presence" not in given:
+        raise ValueError(
+            f"missing is {given['missing']!r}, but nothing declares labels missing: export DICEWISE_PRESENCE, the path "
+            f'of presence.csv, or use "{given["missing"]}-inferred" to take every empty label for a missing one'
+        )
 
 
 def _parse(place: str, name: str, value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 
@@ -24,6 +24,8 @@ class PresenceTable:
     def __init__(self, labels: Sequence[str], rows: Mapping[str, Sequence[bool]]) -> None:
         self.labels = tuple(labels)
         self._rows = {case: tuple(row) for case, row in rows.items()}
+        # Where each case stands, for messages.
+        self._places = {case: "presence" for case in rows}
 
     @classmethod
     def read(cls, path: str | Path, labels: Sequence[str]) -> PresenceTable:
@@ -33,6 +35,7 @@ class PresenceTable:
             ValueError: naming file, line and what is accepted.
         """
         rows: dict[str, list[bool]] = {}
+        places: dict[str, str] = {}
         with open(path, newline="", encoding="utf-8") as file:
             lines = csv.reader(file)
             header = next(lines, [])
@@ -54,7 +57,26 @@ class PresenceTable:
                             f"{path}: line {line}: {label} of {case} is {word!r}: use annotated or missing"
                         )
                 rows[case] = [words[label] == "annotated" for label in labels]
-        return cls(labels, rows)
+                places[case] = f"{path}: line {line}"
+        table = cls(labels, rows)
+        table._places = places
+        return table
+
+    def check(self, cases: Collection[str]) -> str:
+        """Compares the table with the cases of the dataset, and says how much it declares.
+
+        Raises:
+            ValueError: for a case that is none of them, which would count as annotated without a word.
+        """
+        for case, place in self._places.items():
+            if case not in cases:
+                some = ", ".join(sorted(cases)[:3])
+                raise ValueError(
+                    f"{place}: {case} is no case of the dataset: use its names, such as {some} (without _0000 and "
+                    "the file ending)"
+                )
+        missing = sum(not annotated for row in self._rows.values() for annotated in row)
+        return f"{missing} labels missing, in {len(self._rows)} of {len(cases)} cases that have a line"
 
     def of(self, cases: Sequence[str], *, background: bool) -> list[list[bool]]:
         """Presence ``[B, C]`` of these cases, with a first column for the background if it is a channel."""

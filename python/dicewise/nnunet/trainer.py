@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
+from pathlib import Path
 
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
@@ -10,6 +13,7 @@ from torch import distributed as dist
 from torch import nn
 
 from dicewise import explain
+from dicewise._explain import typical_object
 from dicewise.nnunet.options import Options
 from dicewise.nnunet.presence import PresenceTable
 from dicewise.torch import DiceLoss
@@ -94,7 +98,8 @@ class nnUNetTrainerDicewise(nnUNetTrainer):
     def _build_loss(self) -> nn.Module:
         options, regions = self.options, self.label_manager.has_regions
         has_ignore = self.label_manager.ignore_label is not None
-        across = self.is_ddp and options.partition in ("batch", "all")
+        # A running ε is one of all ranks, too.
+        across = self.is_ddp and (options.partition in ("batch", "all") or options.epsilon == "heuristic")
         # With an ignore label, nnU-Net adds the binary cross-entropies of the regions up instead of averaging them.
         regions_added = self.label_manager.num_segmentation_heads if regions and has_ignore else 1
 
@@ -117,25 +122,65 @@ class nnUNetTrainerDicewise(nnUNetTrainer):
             weights[-1] = 1e-6 if self.is_ddp and not self._do_i_compile() else 0.0
             weights = [weight / sum(weights) for weight in weights]
         self.print_to_log_file(f"dicewise: {options}")
-        self.print_to_log_file(str(self._explanation()))
-        return DeepSupervisedLoss([loss() for _ in weights], weights, ignore_channel=regions and has_ignore)
+        built = DeepSupervisedLoss([loss() for _ in weights], weights, ignore_channel=regions and has_ignore)
+        self.print_to_log_file(str(self._explanation(built)))
+        return built
 
-    def _explanation(self) -> object:
+    def _explanation(self, loss: nn.Module) -> object:
         """What the loss does with maps without ground truth, at the size of this patch."""
-        options, voxels = self.options, 1
-        for size in self.configuration_manager.patch_size:
-            voxels *= size
+        voxels = math.prod(self.configuration_manager.patch_size)
         classes = max(self.label_manager.num_segmentation_heads, 1)
         return explain(
-            partition=options.partition,
-            epsilon=options.epsilon,
-            background=options.background or self.label_manager.has_regions,
-            missing=options.missing,
+            loss,
             batch_size=self.configuration_manager.batch_size,
             classes=classes,
             voxels=voxels,
-            object_voxels=max(1.0, voxels / (20 * classes)),
+            object_voxels=typical_object(voxels, classes),
         )
+
+    def on_train_start(self) -> None:
+        """Before training, presence.csv is compared with the cases of the dataset."""
+        self._check_presence()
+        super().on_train_start()
+
+    def _check_presence(self) -> None:
+        if self.presence is None:
+            return
+        folder = Path(self.preprocessed_dataset_folder_base, "gt_segmentations")
+        if not folder.is_dir():
+            self._warn(f"no {folder} to compare the cases of {self.options.presence} with")
+            return
+        ending = self.dataset_json["file_ending"]
+        cases = {file.name.removesuffix(ending) for file in folder.iterdir() if file.name.endswith(ending)}
+        self.print_to_log_file(f"dicewise: {self.options.presence}: {self.presence.check(cases)}")
+
+    def save_checkpoint(self, filename: str) -> None:
+        """nnU-Net's checkpoint, with the options and the running ε of the loss under the key ``dicewise``."""
+        super().save_checkpoint(filename)
+        if self.local_rank != 0 or self.disable_checkpointing:
+            return
+        checkpoint = torch.load(filename, map_location="cpu", weights_only=False)
+        checkpoint["dicewise"] = {"options": dataclasses.asdict(self.options), "loss": self.loss.state_dict()}
+        # nnU-Net's file stays whole until this one is.
+        torch.save(checkpoint, f"{filename}.part")
+        os.replace(f"{filename}.part", filename)
+
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:
+        """Takes up the running ε, and warns where the options are not those that the checkpoint was trained with."""
+        super().load_checkpoint(filename_or_checkpoint)
+        saved = torch.load(filename_or_checkpoint, map_location="cpu", weights_only=False).get("dicewise")
+        if saved is None:
+            self._warn(f"{filename_or_checkpoint} holds no options: it cannot be said whether they have changed")
+            return
+        for name, now in dataclasses.asdict(self.options).items():
+            before = saved["options"].get(name, now)
+            if before != now:
+                self._warn(f"{name} is {now!r}, but {filename_or_checkpoint} was trained with {before!r}")
+        if saved["loss"].keys() == self.loss.state_dict().keys():
+            self.loss.load_state_dict(saved["loss"])
+
+    def _warn(self, message: str) -> None:
+        self.print_to_log_file(f"WARNING: dicewise: {message}")
 
     def _tell_presence(self, batch: dict) -> None:
         if self.presence is not None:

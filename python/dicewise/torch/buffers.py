@@ -18,7 +18,7 @@ SMALLEST = 1 << 20
 
 _lock = threading.Lock()
 _kept: list[mmap.mmap] = []
-# References to memory that no tensor uses, counted as in `_is_free`.
+# How many references there are to memory that no tensor uses, counted as `empty_like` and `release_memory` do.
 _probe = [object()]
 _ALONE = sys.getrefcount(_probe[0])
 

@@ -22,12 +22,10 @@ def check_prediction(prediction: torch.Tensor) -> None:
         raise TypeError(f"prediction is {prediction.layout}: it must be dense, use prediction.to_dense()")
 
 
-def as_target(
-    prediction: torch.Tensor, target: torch.Tensor, ignore_index: int | None
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """The target as label map ``[B, ...]`` or as maps ``[B, C, ...]`` of the prediction's type.
+def as_target(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """The target as label map ``[B, ...]`` or as maps ``[B, C, ...]``; with one class, integers are its mask.
 
-    With one class, an integer target is its mask of 0 and 1; the second result is then False where it is ignored.
+    A view of the caller's memory, never a copy: it is kept until the backward pass.
     """
     if not isinstance(target, torch.Tensor):
         raise TypeError(f"target is a {type(target).__name__}: it must be a torch.Tensor")
@@ -51,18 +49,26 @@ def as_target(
                 f"target is a label map of type {target.dtype}: labels must be integers, use target.long(); "
                 f"soft targets have one map for each class, {list(prediction.shape)}"
             )
-        return target.to(prediction.dtype).reshape(prediction.shape), None
     if target.dtype == torch.bool:
         target = target.view(torch.uint8)
-    if classes == 1:
-        counts = None if ignore_index is None else (target != ignore_index).reshape(one_map)
-        maps = target if counts is None else target.masked_fill(~counts.reshape(shape), 0)
-        return maps.to(prediction.dtype).reshape(prediction.shape), counts
-    if shape == list(prediction.shape):
-        return target.to(prediction.dtype), None
+    if classes == 1 or shape == list(prediction.shape):
+        return target.reshape(prediction.shape)
     if target.dtype not in LABEL_TYPES:
-        raise TypeError(f"target is of type {target.dtype}: labels must be uint8, int16, int32 or int64")
-    return target.reshape(one_map), None
+        raise TypeError(
+            f"target is of type {target.dtype}: labels must be uint8, int16, int32 or int64, use target.long()"
+        )
+    return target.reshape(one_map)
+
+
+def counted(labels: torch.Tensor, ignore_index: int | None) -> torch.Tensor | None:
+    """Where integers are not the ignored one; None if there is none or their type has no such number.
+
+    PyTorch compares in the type of the tensor, where −1 is 255 as a byte.
+    """
+    if ignore_index is None:
+        return None
+    kind = torch.iinfo(labels.dtype)
+    return labels != ignore_index if kind.min <= ignore_index <= kind.max else None
 
 
 def as_mask(prediction: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from dicewise._settings import Settings
+from dicewise._settings import Activation, Missing, Partition, Settings, Similarity
 from dicewise.torch import inputs, ranks
 from dicewise.torch.object_size import RunningObjectSize
 
@@ -45,7 +46,8 @@ class DiceLoss(nn.Module):
     :func:`dicewise.explain`.
 
     Between forward and backward pass it keeps a few B·C numbers and references to its inputs. On the CPU both are
-    one pass of fused Rust kernels over the tensors' memory; elsewhere the same in plain PyTorch.
+    one pass of fused Rust kernels over the tensors' memory; elsewhere the same in plain PyTorch. What is not
+    contiguous, and masks of integers other than bool and uint8, are copied for the time of each pass.
 
     Args:
         partition: Φ. ``"image"``: one Dice for each sample and class (MONAI ``batch=False``); ``"class"``: for each
@@ -53,15 +55,18 @@ class DiceLoss(nn.Module):
             nnU-Net ``batch_dice``); ``"all"``: one for everything (Keras).
         epsilon: ε in numerator and denominator, in voxels: one number, or one for each class. ``"heuristic"`` is
             the paper's I_ε, the mean size E Σy of each class (Eq. 5): the sizes in ``object_voxels``, or else a
-            running mean over the annotated labels seen in training, empty ones counting 0, at least 1 voxel.
-        activation: what turns the prediction into p: ``"none"``, ``"sigmoid"`` or ``"softmax"`` (over dimension 1).
+            running mean over the annotated labels seen in training, empty ones counting 0, at least 1 voxel. It
+            learns from calls with gradients enabled, and not after ``eval()``.
+        activation: what turns the prediction into p: ``"none"``, ``"sigmoid"`` or ``"softmax"`` (over dimension 1, of
+            two classes or more).
         numerator_epsilon: another ε for the numerator; with 0, a map without ground truth has gradient exactly 0.
         class_weights: one weight ≥ 0 for each class, background included.
         normalised: whether the mean divides by the sum of the weights (else by their number).
         background: False gives class 0 the weight 0. The cross-entropy has all classes in any case.
-        missing: what happens to labels that ``presence`` declares missing. ``"as-empty"``: nothing, the zero map is
-            the truth; ``"leaf"``: they leave their subset; ``"marginal"``: their prediction is added to the
-            background's (softmax). ``"leaf-inferred"``, ``"marginal-inferred"``: missing is what has Σy = 0.
+        missing: what happens to labels that ``presence`` declares missing. ``"as-empty"``, which None is: nothing, the
+            zero map is the truth; ``"leaf"``: they leave their subset; ``"marginal"``: their prediction is added to the
+            background's (softmax). ``"leaf-inferred"``, ``"marginal-inferred"``: missing is what has Σy = 0,
+            whatever is declared. With a presence it must be given.
         ignore_index: a label whose voxels count nowhere and get gradient exactly 0.
         cross_entropy: weight of a cross-entropy added to Dice: with softmax the mean over voxels of −log p_y, where
             missing classes are merged into the background; with sigmoid the mean over voxels and annotated maps.
@@ -79,7 +84,8 @@ class DiceLoss(nn.Module):
     Shapes:
         - prediction: ``[B, C, ...]``, float32, float64, float16 or bfloat16; sums are float64 for each of them.
         - target: label map ``[B, ...]`` or ``[B, 1, ...]`` (uint8, int16, int32, int64), or soft or overlapping maps
-          ``[B, C, ...]`` in [0, 1]; with C = 1 also an integer mask.
+          ``[B, C, ...]`` in [0, 1], of any of the prediction's types, bool or integers; with C = 1 also a mask
+          ``[B, ...]`` of these.
         - presence: ``[B, C]`` bool, True where the label of a class is annotated.
         - mask: ``[B, ...]`` bool, True where a voxel counts.
         - result: scalar, float32 (float64 for float64).
@@ -100,18 +106,18 @@ class DiceLoss(nn.Module):
 
     def __init__(
         self,
-        partition: str,
-        epsilon: float | Sequence[float] | str,
-        activation: str,
+        partition: Partition,
+        epsilon: float | Sequence[float] | Literal["heuristic"],
+        activation: Activation,
         *,
         numerator_epsilon: float | Sequence[float] | None = None,
         class_weights: Sequence[float] | None = None,
         normalised: bool = True,
         background: bool = True,
-        missing: str = "as-empty",
+        missing: Missing | None = None,
         ignore_index: int | None = None,
         cross_entropy: float = 0.0,
-        similarity: str = "dice",
+        similarity: Similarity = "dice",
         alpha: float | None = None,
         beta: float | None = None,
         focal_exponent: float = 1.0,
@@ -120,7 +126,7 @@ class DiceLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.object_size: RunningObjectSize | None = None
-        if epsilon == "heuristic":
+        if isinstance(epsilon, str) and epsilon == "heuristic":
             if numerator_epsilon is not None:
                 raise ValueError('epsilon="heuristic" is ε of numerator and denominator: leave out numerator_epsilon')
             if object_voxels is None:
@@ -160,23 +166,23 @@ class DiceLoss(nn.Module):
     ) -> torch.Tensor:
         """DL of a batch, Eq. 3, plus the weighted cross-entropy; see the class for shapes."""
         inputs.check_prediction(prediction)
-        target, counts = inputs.as_target(prediction, target, self.settings.ignore_index)
+        target = inputs.as_target(prediction, target)
         mask = inputs.as_mask(prediction, mask)
-        if counts is not None:
-            mask = counts if mask is None else mask & counts
+        self.settings.check_presence(presence)
         present = inputs.as_presence(prediction, presence)
+        has_gradient = torch.is_grad_enabled()
         with torch.no_grad():
-            sums = torch.ops.dicewise.sums(prediction.detach(), target, mask, present, self._key)
-            first, factor = 0, 1
-            if self.process_group is not None:
-                sums, present, first = ranks.gather(sums, present, self.process_group)
+            if self.process_group is None:
+                sums = torch.ops.dicewise.sums(prediction.detach(), target, mask, present, self._key)
+                first, factor = 0, 1
+            else:
+                sums, present, first = ranks.sums(prediction, target, mask, present, self._key, self.process_group)
                 factor = dist.get_world_size(self.process_group)
             epsilon = None
             if self.object_size is not None:
-                epsilon = self.object_size(sums, present)
+                epsilon = self.object_size(sums, present, has_gradient)
         return _Dice.apply(prediction, target, mask, sums, present, epsilon, first, factor, self._key)
 
     def extra_repr(self) -> str:
-        """The settings, as Rust writes them."""
-        heuristic = ", ε = E Σy of what was seen" if self.object_size is not None else ""
-        return f"Φ = {self.settings.partition}{heuristic}, {self.settings}"
+        """The arguments that are not default."""
+        return self.settings.text(**({} if self.object_size is None else {"epsilon": "heuristic"}))

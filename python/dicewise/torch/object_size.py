@@ -11,8 +11,9 @@ from dicewise.torch.twopass import TARGET
 class RunningObjectSize(nn.Module):
     """ε = E Σy of each class (Eq. 5): the mean size over the annotated labels seen so far, empty ones counting 0.
 
-    Learns in training mode and stays as it is in evaluation. Its state travels with ``state_dict``. At least one voxel,
-    so that a class that was never seen has an ε.
+    Learns from batches that have a gradient, in training mode; stays as it is under ``torch.no_grad()`` and after
+    ``eval()``. Before it has learnt anything, a batch goes by its own sizes. Its state travels with ``state_dict``. At
+    least one voxel, so that a class that was never seen has an ε.
     """
 
     def __init__(self) -> None:
@@ -21,18 +22,22 @@ class RunningObjectSize(nn.Module):
         self.labels: list[float] = []
 
     @torch.compiler.disable
-    def forward(self, sums: torch.Tensor, presence: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, sums: torch.Tensor, presence: torch.Tensor | None, has_gradient: bool) -> torch.Tensor:
         """ε for each class, ``[C]`` in float64, after having seen this batch."""
         target = sums[TARGET]
         annotated = torch.ones_like(target) if presence is None else presence.to(target.dtype)
-        if not self.voxels:
-            self.voxels, self.labels = [0.0] * target.shape[1], [0.0] * target.shape[1]
-        if len(self.voxels) != target.shape[1]:
+        if self.voxels and len(self.voxels) != target.shape[1]:
             raise ValueError(f"predictions have {target.shape[1]} classes, earlier ones had {len(self.voxels)}")
-        if self.training or not any(self.labels):
-            self.voxels = [v + n for v, n in zip(self.voxels, (target * annotated).sum(0).tolist(), strict=True)]
-            self.labels = [v + n for v, n in zip(self.labels, annotated.sum(0).tolist(), strict=True)]
-        sizes = [max(1.0, voxels / max(1.0, labels)) for voxels, labels in zip(self.voxels, self.labels, strict=True)]
+        voxels, labels = (target * annotated).sum(0).tolist(), annotated.sum(0).tolist()
+        learns = self.training and has_gradient
+        if self.voxels and learns:
+            voxels = [a + b for a, b in zip(self.voxels, voxels, strict=True)]
+            labels = [a + b for a, b in zip(self.labels, labels, strict=True)]
+        elif self.voxels:
+            voxels, labels = self.voxels, self.labels
+        if learns:
+            self.voxels, self.labels = voxels, labels
+        sizes = [max(1.0, size / max(1.0, number)) for size, number in zip(voxels, labels, strict=True)]
         return torch.tensor(sizes, dtype=torch.float64)
 
     def get_extra_state(self) -> dict[str, list[float]]:

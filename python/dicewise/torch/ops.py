@@ -12,7 +12,7 @@ import torch
 
 from dicewise import _core
 from dicewise._settings import Settings, of_key
-from dicewise.torch import buffers, twopass
+from dicewise.torch import buffers, inputs, twopass
 
 _library = torch.library.Library("dicewise", "DEF")
 _library.define("sums(Tensor prediction, Tensor target, Tensor? mask, Tensor? presence, str settings) -> Tensor")
@@ -44,10 +44,22 @@ def core_of(key: str, classes: int) -> tuple[_core.Loss, Settings]:
     return settings.core(classes), settings
 
 
+def _in_place(prediction, target, mask, ignore_index):
+    """Prediction, target and mask as the core reads them. What has to be copied lives for one pass."""
+    is_mask = target.ndim == prediction.ndim and not target.is_floating_point()
+    if is_mask and prediction.shape[1] == 1:
+        # In the core, ignore_index is for label maps.
+        counts = inputs.counted(target[:, 0], ignore_index)
+        mask = mask if counts is None else counts if mask is None else mask & counts
+    if is_mask and target.dtype != torch.uint8:
+        # Nothing else becomes 0 or 1 in float16; as a byte, 256 would be 0.
+        target = target.half()
+    return prediction.contiguous(), target.contiguous(), None if mask is None else mask.contiguous()
+
+
 def _sums_fused(prediction, target, mask, presence, settings):
     core, fixed = core_of(settings, prediction.shape[1])
-    prediction, target = prediction.contiguous(), target.contiguous()
-    mask = None if mask is None else mask.contiguous()
+    prediction, target, mask = _in_place(prediction, target, mask, fixed.ignore_index)
     sums = torch.empty(core.sum_rows, *prediction.shape[:2], dtype=torch.float64)
     core.sums(
         dimensions(prediction), memory(prediction), memory(target), _optional(mask), fixed.ignore_index,
@@ -58,8 +70,7 @@ def _sums_fused(prediction, target, mask, presence, settings):
 
 def _gradient_fused(prediction, target, mask, sums, presence, epsilon, scale, first, settings):
     core, fixed = core_of(settings, prediction.shape[1])
-    prediction, target = prediction.contiguous(), target.contiguous()
-    mask = None if mask is None else mask.contiguous()
+    prediction, target, mask = _in_place(prediction, target, mask, fixed.ignore_index)
     gradient = buffers.empty_like(prediction)
     core.gradient(
         dimensions(prediction), memory(prediction), memory(target), _optional(mask), fixed.ignore_index,
@@ -76,9 +87,12 @@ def _value(sums, presence, epsilon, settings):
 
 def _sums_twopass(prediction, target, mask, presence, settings):
     core, fixed = core_of(settings, prediction.shape[1])
-    sizes = twopass.sizes(prediction, target, mask, fixed) if "inferred" in fixed.missing else None
-    groups = torch.empty(prediction.shape[:2], dtype=torch.int64)
-    core.groups(tuple(groups.shape), _optional(sizes), _optional(presence), memory(groups))
+    groups = None
+    if fixed.cross_entropy and fixed.activation == "softmax":
+        # Which labels are missing is inferred from the target, which takes a pass of its own.
+        sizes = twopass.sizes(prediction, target, mask, fixed) if "inferred" in fixed.missing else None
+        groups = torch.empty(prediction.shape[:2], dtype=torch.int64)
+        core.groups(tuple(groups.shape), _optional(sizes), _optional(presence), memory(groups))
     return twopass.sums(prediction, target, mask, groups, fixed)
 
 

@@ -7,33 +7,65 @@ import torch.distributed as dist
 
 
 @torch.compiler.disable
-def gather(
-    sums: torch.Tensor, presence: torch.Tensor | None, group: dist.ProcessGroup | None
+def sums(
+    prediction: torch.Tensor,
+    target: torch.Tensor,
+    mask: torch.Tensor | None,
+    presence: torch.Tensor | None,
+    settings: str,
+    group: dist.ProcessGroup,
 ) -> tuple[torch.Tensor, torch.Tensor | None, int]:
-    """Stacks the sums ``[rows, B, C]`` and presence ``[B, C]`` of all ranks along the batch.
+    """Step 1 on every rank: the sums ``[rows, B, C]`` and presence ``[B, C]`` of all, stacked along the batch.
 
     Returns them with the place of this rank's first sample. Ranks may have batches of different size; all must
     declare a presence, or none. About 7·B·C numbers travel.
-    """
-    rows, batch, classes = sums.shape
-    world, rank = dist.get_world_size(group), dist.get_rank(group)
-    device = torch.device("cuda", torch.cuda.current_device()) if "nccl" in dist.get_backend(group) else sums.device
 
-    facts = torch.tensor([batch, classes, int(presence is not None)], device=device)
-    all_facts = [torch.empty_like(facts) for _ in range(world)]
-    dist.all_gather(all_facts, facts, group=group)
-    batches, class_counts, declares = torch.stack(all_facts).cpu().T.tolist()
-    if len(set(class_counts)) > 1:
-        raise ValueError(f"the ranks predict different numbers of classes, {class_counts}: they must agree")
+    Raises:
+        ValueError: on all ranks, if one of them has refused its batch or they do not fit together.
+    """
+    own, failure = torch.empty(0, *prediction.shape[:2], dtype=torch.float64), None
+    try:
+        own = torch.ops.dicewise.sums(prediction.detach(), target, mask, presence, settings)
+    except Exception as error:  # whatever it is, the other ranks must hear of it, or they wait for this one
+        failure = error
+    batches = _agree(own, presence, failure, group)
+    stacked = _stack(own, presence, batches, group)
+    present = None if presence is None else stacked[-1].bool()
+    rows = len(own)
+    return stacked[:rows].contiguous(), present, sum(batches[: dist.get_rank(group)])
+
+
+def _agree(own, presence, failure, group) -> list[int]:
+    """The batch size of each rank, once all have sums that belong together."""
+    facts = torch.tensor([*own.shape[1:], int(presence is not None), int(failure is not None)])
+    batches, classes, declares, failed = torch.stack(_gather(facts, group)).T.tolist()
+    if failure is not None:
+        raise failure
+    if any(failed):
+        refusing = [rank for rank, has_failed in enumerate(failed) if has_failed]
+        raise ValueError(f"no loss of this batch: its part on rank {refusing} was refused, see the error there")
+    if len(set(classes)) > 1:
+        raise ValueError(f"the ranks predict different numbers of classes, {classes}: they must agree")
     if len(set(declares)) > 1:
         raise ValueError("some ranks give a presence and some do not: give it on all of them or on none")
+    return batches
 
-    own = torch.zeros(rows + 1, max(batches), classes, dtype=torch.float64, device=device)
-    own[:rows, :batch] = sums
+
+def _stack(own, presence, batches, group) -> torch.Tensor:
+    """Sums and, as last row, presence of all ranks, ``[rows + 1, B, C]``."""
+    rows, batch, classes = own.shape
+    padded = torch.zeros(rows + 1, max(batches), classes, dtype=torch.float64)
+    padded[:rows, :batch] = own
     if presence is not None:
-        own[rows, :batch] = presence
-    everyone = [torch.empty_like(own) for _ in range(world)]
-    dist.all_gather(everyone, own, group=group)
-    stacked = torch.cat([part[:, :size].cpu() for part, size in zip(everyone, batches, strict=True)], dim=1)
-    present = stacked[rows].bool() if presence is not None else None
-    return stacked[:rows].contiguous(), present, sum(batches[:rank])
+        padded[rows, :batch] = presence
+    parts = _gather(padded, group)
+    return torch.cat([part[:, :size] for part, size in zip(parts, batches, strict=True)], dim=1)
+
+
+def _gather(own: torch.Tensor, group: dist.ProcessGroup) -> list[torch.Tensor]:
+    """A CPU tensor of every rank, all of one shape."""
+    if "nccl" in dist.get_backend(group):
+        own = own.to(torch.device("cuda", torch.cuda.current_device()))
+    parts = [torch.empty_like(own) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(parts, own, group=group)
+    return [part.cpu() for part in parts]

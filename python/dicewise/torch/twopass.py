@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import torch
 
 from dicewise._settings import Settings
+from dicewise.torch import inputs
 
 # Elements of a block [b, C, n]: large enough to hide the start of an operation, small beside any input that matters.
 BLOCK = 1 << 22
@@ -40,25 +41,27 @@ class _Block:
 
 def _blocks(prediction, target, mask, settings: Settings) -> Iterator[_Block]:
     batch, classes = prediction.shape[:2]
-    is_labels = not target.is_floating_point()
+    is_labels = target.ndim < prediction.ndim
+    # With one class, integers are its mask, in which a number can be ignored as in a label map.
+    may_ignore = is_labels or classes == 1 and not target.is_floating_point()
     # Samples are flattened one by one: a tensor that is not contiguous is then copied one sample at a time.
     step = max(1, BLOCK // classes)
     wide = torch.float64 if prediction.dtype == torch.float64 else torch.float32
     for b in range(batch):
-        x_b, y_b = prediction[b].flatten(1), target[b].flatten() if is_labels else target[b].flatten(1)
+        x_b, y_b = prediction[b].flatten(1), target[b].flatten(0 if is_labels else 1)
         mask_b = None if mask is None else mask[b].flatten()
         for start in range(0, x_b.shape[1], step):
             voxels = slice(start, start + step)
             x = x_b[:, voxels].to(wide)
-            labels = y_b[voxels] if is_labels else None
+            y = y_b[..., voxels]
             counts = None if mask_b is None else mask_b[voxels]
-            if is_labels and settings.ignore_index is not None:
-                kept = labels != settings.ignore_index
+            kept = inputs.counted(y.flatten(), settings.ignore_index) if may_ignore else None
+            if kept is not None:
                 counts = kept if counts is None else counts & kept
             if counts is not None:
                 # Selected, not multiplied: 0 · NaN in a voxel that does not count would be NaN.
                 x = x.masked_fill(~counts, 0.0)
-            yield _Block(b, voxels, x, labels, None if is_labels else y_b[:, voxels], counts)
+            yield _Block(b, voxels, x, y if is_labels else None, None if is_labels else y, counts)
 
 
 def _activate(x: torch.Tensor, activation: str) -> torch.Tensor:
@@ -75,7 +78,8 @@ def _merge(values: torch.Tensor, group: torch.Tensor) -> torch.Tensor:
 def sums(prediction, target, mask, groups, settings: Settings) -> torch.Tensor:
     """Step 1: the sums that the settings need, ``[sum_rows, B, C]`` in float64 on the CPU.
 
-    ``groups[b, c]`` is the class that class c is merged into in the cross-entropy, see the core's ``groups``.
+    ``groups[b, c]`` is the class that class c is merged into in a cross-entropy with softmax, see the core's
+    ``groups``; without such a cross-entropy it is None.
     """
     batch, classes = prediction.shape[:2]
     device = prediction.device
@@ -86,7 +90,8 @@ def sums(prediction, target, mask, groups, settings: Settings) -> torch.Tensor:
     with torch.autocast(device.type, enabled=False):
         for block in _blocks(prediction, target, mask, settings):
             owners.append(block.sample)
-            parts.append(_block_sums(block, groups[block.sample].tolist(), settings, wide))
+            group = None if groups is None else groups[block.sample].tolist()
+            parts.append(_block_sums(block, group, settings, wide))
     host = torch.stack(parts).to("cpu", torch.float64)
     rows, lowest, highest, largest = host[:, :8], host[:, 8].amin(), host[:, 9].amax(), host[:, 10].amax()
     total = torch.zeros(8, batch, classes, dtype=torch.float64)
@@ -109,26 +114,29 @@ def sums(prediction, target, mask, groups, settings: Settings) -> torch.Tensor:
 
 def sizes(prediction, target, mask, settings: Settings) -> torch.Tensor:
     """Σ y of each map, ``[B, C]`` in float64 on the CPU."""
-    total = torch.zeros(prediction.shape[:2], dtype=torch.float64)
+    wide = torch.float32 if prediction.device.type == "mps" else torch.float64
+    owners, parts = [], []
     for block in _blocks(prediction, target, mask, settings):
-        total[block.sample] += block.truth().sum(-1).to("cpu", torch.float64)
-    return total
+        owners.append(block.sample)
+        parts.append(block.truth().sum(-1, dtype=wide))
+    # To the host at once: every copy waits for the device.
+    total = torch.zeros(prediction.shape[:2], dtype=torch.float64)
+    return total.index_add_(0, torch.tensor(owners), torch.stack(parts).to("cpu", torch.float64))
 
 
-def _block_sums(block: _Block, group: list[int], settings: Settings, wide: torch.dtype) -> torch.Tensor:
+def _block_sums(block: _Block, group: list[int] | None, settings: Settings, wide: torch.dtype) -> torch.Tensor:
     """The rows above of one block, the lowest and the highest of what must be a probability, and the largest input."""
     x, counts = block.x, block.counts
     p, y = _activate(x, settings.activation), block.truth()
     if counts is not None:
         p = p.masked_fill(~counts, 0.0)
     entropy = torch.zeros_like(x)
-    if settings.cross_entropy:
-        if settings.activation == "softmax":
-            entropy = -y * _merged_log_softmax(x, group)
-        else:
-            entropy = torch.nn.functional.binary_cross_entropy_with_logits(x, y, reduction="none")
-        if counts is not None:
-            entropy = entropy.masked_fill(~counts, 0.0)
+    if group is not None:
+        entropy = -y * _merged_log_softmax(x, group)
+    elif settings.cross_entropy:
+        entropy = torch.nn.functional.binary_cross_entropy_with_logits(x, y, reduction="none")
+    if counts is not None:
+        entropy = entropy.masked_fill(~counts, 0.0)
     voxels = x.new_full((x.shape[0],), x.shape[1], dtype=wide) if counts is None else counts.sum().expand(x.shape[0])
     rows = [v.sum(-1, dtype=wide) for v in (p * y, y, p, p * y[0], y * y, p * p, entropy)]
     low, high = torch.minimum(p, y).amin(-1), torch.maximum(p, y).amax(-1)
@@ -157,11 +165,11 @@ def _check(prediction, target, total, lowest, highest, largest) -> None:
             f"prediction or dense target is {value} somewhere: it must lie in [0, 1] after the activation; "
             "if these are logits, set activation, and if they are NaN, look for the reason in the network"
         )
-    if not target.is_floating_point():
+    if target.ndim < prediction.ndim:
         labelled, voxels = total[TARGET].sum().item(), total[VOXELS, :, 0].sum().item()
         if labelled != voxels:
             raise ValueError(
-                f"{voxels - labelled:.0f} labels are no class: labels must lie in 0..{prediction.shape[1]}; "
+                f"{voxels - labelled:.0f} labels are no class: labels must be 0 to {prediction.shape[1] - 1}; "
                 "a label to leave out is declared with ignore_index"
             )
 

@@ -2,12 +2,11 @@
 
 use super::{
     Backward, Forward, Kernel, MapSums,
-    block::{
-        Extremes, MapTruth, Truth, add_map, find_bad_value, fold, load_dense, load_probabilities, tiles,
-    },
+    block::{Truth, add_map, find_bad_value, fold, load_dense, load_probabilities, tiles},
     codes::{Codes, padded},
     instruction_set::Streaming,
     lanes::LANES,
+    map_truth::{Extremes, MapTruth},
     streaming::{self, Derivative},
     tile::{Simd, Tile},
 };

@@ -6,10 +6,12 @@
 
 mod block;
 mod codes;
+mod dense_rows;
 mod identity;
 mod instruction_set;
 mod lane;
 pub(crate) mod lanes;
+mod map_truth;
 mod rows;
 mod sigmoid;
 mod softmax;
@@ -188,7 +190,7 @@ pub(crate) fn write_gradient<T: Element>(
     }
     shape.check_maps("gradient", gradient.len())?;
     let large = size_of_val(gradient) >= streaming::LARGE;
-    let chunks = shape.chunks_mut(gradient, large);
+    let chunks = shape.chunks_mut(gradient);
     let least = chunks_of_a_task(shape, chunks.len());
     let results: Vec<_> = chunks
         .into_par_iter()

@@ -5,10 +5,11 @@
 
 use super::{
     Backward, CrossEntropyOf, Forward, Kernel, MapSums,
-    block::{Extremes, MapTruth, find_bad_value, tiles},
+    block::{find_bad_value, tiles},
     codes::Codes,
     instruction_set::Streaming,
     lanes::LANES,
+    map_truth::{Extremes, MapTruth},
     streaming::{self, Derivative},
     tile::{Simd, Tile},
 };
