@@ -10,6 +10,12 @@ pub(super) fn padded(voxels: usize) -> usize {
     voxels.next_multiple_of(LANES)
 }
 
+/// The voxels of a class.
+#[inline(always)]
+pub(super) fn count_of(class: i32, codes: &[i32]) -> f64 {
+    f64::from(codes.iter().map(|&code| i32::from(code == class)).sum::<i32>())
+}
+
 /// The codes of a block's voxels, and whether some of them are left out.
 pub(super) struct Codes {
     codes: Vec<i32>,

@@ -7,7 +7,7 @@ use super::{
     instruction_set::Streaming,
     lanes::LANES,
     map_truth::Extremes,
-    rows::{MOST_AT_ONCE, Row, RowMut, exponentiate, rows, tiles_at_once},
+    rows::{MOST_AT_ONCE, Row, RowMut, add_row, exponentiate, rows, tiles_at_once},
     streaming::{self, Derivative},
     tile::{Simd, Tile},
 };
@@ -182,7 +182,7 @@ impl<T: Element> Kernel for Differentiate<'_, '_, T> {
                 let (a, slope) = (Lane::of(of.a[map]), Lane::of(of.b[map]));
                 add_slopes::<S::Singles>(powers, &block.y[of.row[map]][here.clone()], a, slope, mean);
                 if weight != 0.0 {
-                    add_rows::<S::Singles>(&block.y[c][here.clone()], truth);
+                    add_row::<S::Singles>(&block.y[c][here.clone()], truth);
                 }
             }
             for (((sum, mean), truth), codes) in sum.iter_mut().zip(&mut *mean).zip(&*truth).zip(codes) {
@@ -241,13 +241,6 @@ fn add_slopes<V: Tile<f32>>(powers: Row<'_>, y: Row<'_>, a: f32, slope: f32, mea
     for ((power, y), mean) in powers.iter().zip(y).zip(mean) {
         let slope = V::load_ahead(y).times_plus(minus_slope, a);
         slope.times_plus(V::load(power), V::load(mean)).store(mean);
-    }
-}
-
-#[inline(always)]
-fn add_rows<V: Tile<f32>>(row: Row<'_>, sum: RowMut<'_>) {
-    for (value, sum) in row.iter().zip(sum) {
-        V::load(sum).plus(V::load(value)).store(sum);
     }
 }
 

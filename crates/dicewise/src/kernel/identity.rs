@@ -3,7 +3,7 @@
 use super::{
     Backward, Forward, Kernel, MapSums,
     block::{Truth, add_map, find_bad_value, fold, load_dense, load_probabilities, tiles},
-    codes::{Codes, padded},
+    codes::{Codes, count_of, padded},
     instruction_set::Streaming,
     lanes::LANES,
     map_truth::{Extremes, MapTruth},
@@ -129,7 +129,7 @@ impl Kernel for MeasureTarget<'_> {
                 // One class after the other fills registers; one voxel after the other waits for its count's last change.
                 Kind::Labels(_) if sizes.len() <= 16 => {
                     for (size, class) in sizes.iter_mut().zip(0..) {
-                        *size += f64::from(codes.iter().map(|&code| i32::from(code == class)).sum::<i32>());
+                        *size += count_of(class, codes);
                     }
                 }
                 Kind::Labels(_) => {

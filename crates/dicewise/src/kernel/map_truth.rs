@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     block::{HIGHEST, LOWEST, load_dense},
-    codes::Codes,
+    codes::{Codes, count_of},
     lanes::LANES,
     tile::Tile,
 };
@@ -76,8 +76,7 @@ impl<'a, F: Lane> MapTruth<'a, F> {
     /// The voxels of the class.
     #[inline(always)]
     pub(super) fn count(&self) -> f64 {
-        let codes = self.codes.as_flattened().iter();
-        f64::from(codes.map(|&code| i32::from(code == self.class)).sum::<i32>())
+        count_of(self.class, self.codes.as_flattened())
     }
 
     /// The rows from a voxel on.

@@ -55,3 +55,11 @@ pub(super) fn exponentiate<V: Tile<f32>>(
         }
     }
 }
+
+/// Adds a row to another.
+#[inline(always)]
+pub(super) fn add_row<V: Tile<f32>>(row: Row<'_>, sum: RowMut<'_>) {
+    for (value, sum) in row.iter().zip(sum) {
+        V::load(sum).plus(V::load(value)).store(sum);
+    }
+}

@@ -7,7 +7,7 @@ use super::{
     Kernel, MapSums,
     instruction_set::Streaming,
     lanes::LANES,
-    rows::{Codes, Row, RowMut, exponentiate, rows, tiles_at_once},
+    rows::{Codes, Row, RowMut, add_row, exponentiate, rows, tiles_at_once},
     streaming::{self, Derivative},
     tile::{Bits, Logarithms, Simd, Singles, Tile},
 };
@@ -18,9 +18,7 @@ fn add_group<V: Tile<f32>>(powers: Row<'_>, merged: &[bool], group: RowMut<'_>) 
     let length = group.len();
     group.fill([0.0; LANES]);
     for (powers, _) in powers.chunks_exact(length).zip(merged).filter(|(_, merged)| **merged) {
-        for (group, power) in group.iter_mut().zip(powers) {
-            V::load(group).plus(V::load(power)).store(group);
-        }
+        add_row::<V>(powers, group);
     }
 }
 

@@ -62,6 +62,30 @@ fn logits_far_from(classes: usize, voxels: usize) {
     }
 }
 
+/// Value and gradient, in a buffer and in place, of every instruction set, as those of the same logits in `f64`.
+fn equals_f64(loss: &SegmentationLoss, x: &[f32], target: &Target<'_>, presence: &Presence) {
+    let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
+    let sums = loss.sums(&wide, target, Some(presence)).unwrap();
+    let expected = loss.terms(&sums, Some(presence)).unwrap();
+    let mut slope = vec![0.0_f64; x.len()];
+    loss.write_gradient(&expected, &wide, target, 1.0, &mut slope).unwrap();
+    for set in InstructionSet::available() {
+        let loss = loss.clone().with_instruction_set(set);
+        let sums = loss.sums(x, target, Some(presence)).unwrap();
+        let terms = loss.terms(&sums, Some(presence)).unwrap();
+        assert_close(&[terms.loss], &[expected.loss], 1e-6, 0.0);
+        let mut gradient = vec![0.0_f32; x.len()];
+        loss.write_gradient(&terms, x, target, 1.0, &mut gradient).unwrap();
+        let mut in_place = x.to_vec();
+        loss.gradient_in_place(&terms, &mut in_place, target, 1.0).unwrap();
+        for found in [&gradient, &in_place] {
+            let found: Vec<f64> = found.iter().map(|&g| g.into()).collect();
+            // Of up to 2e-4 each.
+            assert_close(&found, &slope, 1e-6, 2e-4);
+        }
+    }
+}
+
 /// Missing classes merged into the background, in blocks that the quick kernels take and in one that they refuse: as in
 /// `f64`, which takes none of them. Some voxels have a label that is declared missing.
 #[test]
@@ -69,7 +93,6 @@ fn merged_classes_are_the_same_in_quick_and_in_refused_blocks() {
     let (classes, voxels) = (5, 5003);
     let mut x: Vec<f32> = (0..2 * classes * voxels).map(|i| ((i * 37 % 101) as f32 - 50.0) / 12.0).collect();
     x[voxels + 4000] = 71.0;
-    let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
     let labels: Vec<u8> = (0..2 * voxels).map(|i| if i < 3000 { i / 1000 } else { i % 5 } as u8).collect();
     let target = Target::labels(Shape::new(2, classes, voxels).unwrap(), &labels).unwrap();
     let target = target.ignore_index(Some(4));
@@ -82,25 +105,7 @@ fn merged_classes_are_the_same_in_quick_and_in_refused_blocks() {
         let dice = dice.with_missing_labels(missing).unwrap();
         let loss = SegmentationLoss::new(dice, Activation::Softmax).unwrap();
         for loss in [loss.clone(), loss.with_cross_entropy(0.7).unwrap()] {
-            let terms = loss.terms(&loss.sums(&wide, &target, Some(&presence)).unwrap(), Some(&presence));
-            let expected = terms.unwrap();
-            let mut slope = vec![0.0_f64; x.len()];
-            loss.write_gradient(&expected, &wide, &target, 1.0, &mut slope).unwrap();
-            for set in InstructionSet::available() {
-                let loss = loss.clone().with_instruction_set(set);
-                let sums = loss.sums(&x, &target, Some(&presence)).unwrap();
-                let terms = loss.terms(&sums, Some(&presence)).unwrap();
-                assert_close(&[terms.loss], &[expected.loss], 1e-6, 0.0);
-                let mut gradient = vec![0.0_f32; x.len()];
-                loss.write_gradient(&terms, &x, &target, 1.0, &mut gradient).unwrap();
-                let mut in_place = x.clone();
-                loss.gradient_in_place(&terms, &mut in_place, &target, 1.0).unwrap();
-                for found in [&gradient, &in_place] {
-                    let found: Vec<f64> = found.iter().map(|&g| g.into()).collect();
-                    // Of up to 2e-4 each.
-                    assert_close(&found, &slope, 1e-6, 2e-4);
-                }
-            }
+            equals_f64(&loss, &x, &target, &presence);
         }
     }
 }
@@ -113,7 +118,6 @@ fn dense_targets_are_the_same_in_quick_and_in_refused_blocks() {
     let wave = |i: usize, period: usize| (i * 37 % period) as f32 / (period - 1) as f32;
     let mut x: Vec<f32> = (0..shape.elements()).map(|i| 8.0 * wave(i, 101) - 4.0).collect();
     x[voxels + 4000] = 71.0;
-    let wide: Vec<f64> = x.iter().map(|&x| f64::from(x)).collect();
     let y: Vec<f32> = (0..shape.elements()).map(|i| wave(i, 89)).collect();
     let mask: Vec<bool> = (0..2 * voxels).map(|i| i < 4000 || i % 7 != 0).collect();
     for (missing, cross_entropy) in [
@@ -133,24 +137,7 @@ fn dense_targets_are_the_same_in_quick_and_in_refused_blocks() {
         for masked in [false, true] {
             let target = Target::dense(shape, &y).unwrap();
             let target = if masked { target.masked(&mask).unwrap() } else { target };
-            let sums = loss.sums(&wide, &target, Some(&presence)).unwrap();
-            let expected = loss.terms(&sums, Some(&presence)).unwrap();
-            let mut slope = vec![0.0_f64; x.len()];
-            loss.write_gradient(&expected, &wide, &target, 1.0, &mut slope).unwrap();
-            for set in InstructionSet::available() {
-                let loss = loss.clone().with_instruction_set(set);
-                let sums = loss.sums(&x, &target, Some(&presence)).unwrap();
-                let terms = loss.terms(&sums, Some(&presence)).unwrap();
-                assert_close(&[terms.loss], &[expected.loss], 1e-6, 0.0);
-                let mut gradient = vec![0.0_f32; x.len()];
-                loss.write_gradient(&terms, &x, &target, 1.0, &mut gradient).unwrap();
-                let mut in_place = x.clone();
-                loss.gradient_in_place(&terms, &mut in_place, &target, 1.0).unwrap();
-                for found in [&gradient, &in_place] {
-                    let found: Vec<f64> = found.iter().map(|&g| g.into()).collect();
-                    assert_close(&found, &slope, 1e-6, 2e-4);
-                }
-            }
+            equals_f64(&loss, &x, &target, &presence);
         }
     }
 }

@@ -1,4 +1,6 @@
-use dicewise::{ClassWeights, DiceLoss, Epsilon, Partition, Shape, Target};
+use dicewise::{
+    Activation, ClassWeights, DiceLoss, Epsilon, InstructionSet, Partition, SegmentationLoss, Shape, Target,
+};
 use dicewise_oracle::{Phi, Problem};
 use proptest::prelude::*;
 
@@ -138,4 +140,23 @@ fn a_perfect_prediction_costs_nothing() {
     let weights = ClassWeights::normalised(vec![0.1, 0.2, 0.7]).unwrap();
     let loss = loss(Partition::ImageWise, 1e-7).with_class_weights(weights).unwrap();
     assert_eq!(loss.value(&p, &target, None).unwrap(), 0.0);
+}
+
+/// A network that is sure: every voxel's cross-entropy is ln(1 + e⁻ᵗ), which 1 + e⁻ᵗ in `f32` knows to two digits only.
+#[test]
+fn binary_cross_entropy_of_sure_predictions_keeps_its_digits() {
+    let shape = Shape::new(1, 1, 5000).unwrap();
+    for sure in [3.0_f32, 9.7, 12.3, 15.1, 30.0] {
+        for (x, y) in [(-sure, 0.0_f32), (sure, 1.0)] {
+            let (input, truth) = (vec![x; shape.voxels()], vec![y; shape.voxels()]);
+            let target = Target::dense(shape, &truth).unwrap();
+            let dice = DiceLoss::new(Partition::BatchWise, Epsilon::uniform(1.0).unwrap()).unwrap();
+            for set in InstructionSet::available() {
+                let loss = SegmentationLoss::new(dice.clone(), Activation::Sigmoid).unwrap();
+                let loss = loss.with_dice_weight(0.0).unwrap().with_cross_entropy(1.0).unwrap();
+                let value = loss.with_instruction_set(set).value(&input, &target, None).unwrap();
+                assert_close(&[value], &[(-f64::from(sure)).exp().ln_1p()], 1e-6, 0.0);
+            }
+        }
+    }
 }
