@@ -84,18 +84,31 @@ impl Shape {
 
     /// The parallel tasks of a voxel pass, in the order in which their results are added.
     pub(crate) fn chunks(self) -> Vec<Chunk> {
-        let ranges = || (0..self.voxels).step_by(CHUNK).map(|start| start..(start + CHUNK).min(self.voxels));
+        self.chunks_after(0)
+    }
+
+    /// As [`chunks`](Self::chunks), after the first `head` voxels of a sample, which are a task of their own.
+    fn chunks_after(self, head: usize) -> Vec<Chunk> {
+        let ranges = || {
+            let rest =
+                (head..self.voxels).step_by(CHUNK).map(|start| start..(start + CHUNK).min(self.voxels));
+            (head > 0).then_some(0..head).into_iter().chain(rest)
+        };
         (0..self.batch).flat_map(|b| ranges().map(move |voxels| Chunk { b, voxels })).collect()
     }
 
-    /// The same tasks with their own piece of each of the C maps of a `[B, C, I]` array, to be written.
-    pub(crate) fn chunks_mut<T>(self, maps: &mut [T]) -> Vec<(Chunk, Vec<&mut [T]>)> {
-        let mut tasks: Vec<_> = self.chunks().into_iter().map(|chunk| (chunk, Vec::new())).collect();
+    /// Tasks with their own piece of each of the C maps of a `[B, C, I]` array, to be written; the first `head` voxels of
+    /// a sample, fewer than all, are one of their own.
+    pub(crate) fn chunks_mut<T>(self, maps: &mut [T], head: usize) -> Vec<(Chunk, Vec<&mut [T]>)> {
+        let mut tasks: Vec<_> =
+            self.chunks_after(head).into_iter().map(|chunk| (chunk, Vec::new())).collect();
         let per_sample = tasks.len() / self.batch;
         for (index, map) in maps.chunks_exact_mut(self.voxels).enumerate() {
             let first = index / self.classes * per_sample;
-            for ((_, pieces), piece) in tasks[first..].iter_mut().zip(map.chunks_mut(CHUNK)) {
-                pieces.push(piece);
+            let (start, rest) = map.split_at_mut(head);
+            let pieces = (head > 0).then_some(start).into_iter().chain(rest.chunks_mut(CHUNK));
+            for ((_, of_task), piece) in tasks[first..].iter_mut().zip(pieces) {
+                of_task.push(piece);
             }
         }
         tasks

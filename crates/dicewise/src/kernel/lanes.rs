@@ -203,6 +203,22 @@ impl<F: Lane> Tile<F> for Lanes<F> {
     }
 
     #[inline(always)]
+    fn either(mut mask: [bool; LANES], other: [bool; LANES]) -> [bool; LANES] {
+        mask.iter_mut().zip(other).for_each(|(mask, other)| *mask |= other);
+        mask
+    }
+
+    #[inline(always)]
+    fn count_of(mask: [bool; LANES]) -> u32 {
+        mask.into_iter().map(u32::from).sum()
+    }
+
+    #[inline(always)]
+    fn lane_without(mask: [bool; LANES]) -> Option<usize> {
+        mask.iter().position(|&mask| !mask)
+    }
+
+    #[inline(always)]
     fn is_not_negative(self) -> [bool; LANES] {
         self.0.map(|x| x >= F::ZERO)
     }
@@ -223,7 +239,6 @@ impl<F: Lane> Tile<F> for Lanes<F> {
 }
 
 impl Singles for Lanes<f32> {
-    const FUSED: bool = FUSED;
     type Bits = Integers;
 
     #[inline(always)]

@@ -190,7 +190,8 @@ pub(crate) fn write_gradient<T: Element>(
     }
     shape.check_maps("gradient", gradient.len())?;
     let large = size_of_val(gradient) >= streaming::LARGE;
-    let chunks = shape.chunks_mut(gradient);
+    let head = if large { streaming::head(gradient, shape.voxels()) } else { 0 };
+    let chunks = shape.chunks_mut(gradient, head);
     let least = chunks_of_a_task(shape, chunks.len());
     let results: Vec<_> = chunks
         .into_par_iter()

@@ -11,6 +11,7 @@ use super::{
     streaming::{self, Derivative},
     tile::{Bits, Logarithms, Simd, Singles, Tile},
 };
+use crate::target::LEFT_OUT;
 
 /// Adds eˣ of the classes that are merged into one group.
 #[inline(always)]
@@ -20,12 +21,6 @@ fn add_group<V: Tile<f32>>(powers: Row<'_>, merged: &[bool], group: RowMut<'_>) 
     for (powers, _) in powers.chunks_exact(length).zip(merged).filter(|(_, merged)| **merged) {
         add_row::<V>(powers, group);
     }
-}
-
-/// The classes that are merged and have a voxel.
-#[inline(always)]
-fn merged_here(merged: &[bool], present: u32) -> impl Iterator<Item = i32> {
-    (0..).zip(merged).filter(move |&(c, &merged)| merged && has(present, c as usize)).map(|(c, _)| c)
 }
 
 /// Which classes, modulo 32, have a voxel, as bits: others need not look for them.
@@ -62,11 +57,88 @@ pub(super) struct Measure<'a> {
 
 /// Σ p, Σ y p, Σ y_0 p and Σ y of a class.
 #[derive(Clone, Copy, Default)]
+#[repr(align(64))]
 pub(super) struct Totals {
     prediction: [f32; LANES],
     overlap: [f32; LANES],
     background_overlap: [f32; LANES],
-    target: [i32; LANES],
+    target: u32,
+}
+
+/// Classes that are looked for in a tile one after the other; voxels of more are taken one by one.
+const MOST_FOUND: usize = 4;
+
+/// Where voxels have their labels' p, or their group's where classes are merged, and y p is added up.
+struct OfLabels<'a> {
+    powers: Row<'a>,
+    group: Row<'a>,
+    merged: &'a [bool],
+    length: usize,
+    totals: &'a mut [Totals],
+}
+
+impl OfLabels<'_> {
+    /// Nearly all tiles of a segmentation have few classes, which are found rather than looked for among all.
+    #[inline(always)]
+    fn add<V: Tile<f32>>(
+        &mut self,
+        tile: usize,
+        codes: &[i32; LANES],
+        inverse: V,
+        inverse_lanes: &[f32; LANES],
+        out: &mut [f32; LANES],
+    ) {
+        let mut found = [LEFT_OUT; MOST_FOUND];
+        let most = MOST_FOUND.min(self.totals.len());
+        let mut class = codes[0];
+        let mut mask = V::is_class(codes, class);
+        let mut done = mask;
+        let mut p = V::splat(0.0);
+        for found in found.iter_mut().take(most) {
+            if class >= 0 {
+                p = p.plus(self.add_class(tile, class as usize, mask, inverse));
+            }
+            *found = class;
+            let Some(lane) = V::lane_without(done) else {
+                return p.store(out);
+            };
+            class = codes[lane];
+            mask = V::is_class(codes, class);
+            done = V::either(done, mask);
+        }
+        p.store(out);
+        for (lane, &class) in codes.iter().enumerate() {
+            if class >= 0 && !found.contains(&class) {
+                out[lane] = self.add_lane(tile, class as usize, lane, inverse_lanes[lane]);
+            }
+        }
+    }
+
+    /// p of the voxels of a class in a tile, 0 elsewhere.
+    #[inline(always)]
+    fn add_class<V: Tile<f32>>(&mut self, tile: usize, class: usize, mask: V::Mask, inverse: V) -> V {
+        let p = V::load(&self.powers[class * self.length + tile]).only(mask).times(inverse);
+        let totals = &mut self.totals[class];
+        V::load(&totals.overlap).plus(p).store(&mut totals.overlap);
+        totals.target += V::count_of(mask);
+        match self.merged.get(class) {
+            Some(true) => V::load(&self.group[tile]).only(mask).times(inverse),
+            _ => p,
+        }
+    }
+
+    /// As [`add_class`](Self::add_class), for one voxel.
+    #[inline(always)]
+    fn add_lane(&mut self, tile: usize, class: usize, lane: usize, inverse: f32) -> f32 {
+        let p = self.powers[class * self.length + tile][lane] * inverse;
+        let totals = &mut self.totals[class];
+        totals.overlap[lane] += p;
+        totals.target += 1;
+        match self.merged.get(class) {
+            Some(true) => self.group[tile][lane] * inverse,
+            _ => p,
+        }
+    }
 }
 
 impl Kernel for Measure<'_> {
@@ -81,40 +153,33 @@ impl Kernel for Measure<'_> {
         let at_once = tiles_at_once(classes);
         for (start, codes) in (0..).step_by(at_once).zip(codes.chunks(at_once)) {
             let length = codes.len();
-            let (powers, [sum, label, group, _]) = rows(room, classes, length);
-            let present = present::<<S::Singles as Singles>::Bits>(codes);
+            let (powers, [sum, labels, of_background, group]) = rows(room, classes, length);
             for (c, (x, powers)) in x.iter().zip(powers.chunks_exact_mut(length)).enumerate() {
                 exponentiate::<S::Singles>(c == 0, &x[start..start + length], powers, sum, &mut seen);
             }
-            for ((sum, label), codes) in sum.iter_mut().zip(&mut *label).zip(codes) {
+            if !merged.is_empty() {
+                add_group::<S::Singles>(powers, merged, group);
+            }
+            let mut of_labels = OfLabels { powers, group, merged, length, totals };
+            for (tile, ((sum, codes), labels)) in sum.iter_mut().zip(codes).zip(&mut *labels).enumerate() {
                 let mut inverse = S::Singles::splat(1.0).over(S::Singles::load(sum));
                 if left_out {
                     inverse = inverse.only(S::Singles::counts(codes));
                 }
                 inverse.store(sum);
-                S::Singles::splat(0.0).store(label);
-            }
-            for (c, (powers, totals)) in powers.chunks_exact(length).zip(&mut *totals).enumerate() {
-                if has(present, c) {
-                    add_up_labelled::<S::Singles>(powers, sum, codes, c as i32, label, totals);
-                } else {
-                    add_up::<S::Singles>(powers, sum, totals);
+                if background {
+                    inverse.only(S::Singles::is_class(codes, 0)).store(&mut of_background[tile]);
                 }
-                if background && has(present, 0) {
-                    add_background::<S::Singles>(powers, sum, codes, totals);
-                }
-            }
-            if !merged.is_empty() {
-                add_group::<S::Singles>(powers, merged, group);
-                for class in merged_here(merged, present) {
-                    replace::<S::Singles>(group, codes, class, label);
-                }
+                of_labels.add::<S::Singles>(tile, codes, inverse, sum, labels);
             }
             if cross_entropy {
-                for ((power, inverse), codes) in label.iter().zip(&*sum).zip(codes) {
-                    let p = S::Singles::load(power).times(S::Singles::load(inverse));
-                    logarithms.add(p, if left_out { Some(S::Singles::counts(codes)) } else { None });
-                }
+                logarithms.add_row(labels, left_out.then_some(codes));
+            }
+            add_up_all::<S::Singles>(powers, sum, totals, |totals| &mut totals.prediction);
+            if background {
+                add_up_all::<S::Singles>(powers, of_background, totals, |totals| {
+                    &mut totals.background_overlap
+                });
             }
         }
         let in_range = S::Singles::were_in_range(seen);
@@ -123,7 +188,7 @@ impl Kernel for Measure<'_> {
                 sums.prediction += S::Singles::load(&totals.prediction).lanes().sum();
                 sums.overlap += S::Singles::load(&totals.overlap).lanes().sum();
                 sums.background_overlap += S::Singles::load(&totals.background_overlap).lanes().sum();
-                sums.target += f64::from(totals.target.iter().sum::<i32>());
+                sums.target += f64::from(totals.target);
             }
             if cross_entropy {
                 sums[0].cross_entropy -= logarithms.sum();
@@ -134,24 +199,10 @@ impl Kernel for Measure<'_> {
     }
 }
 
-/// Adds up p of a class that no voxel has.
+/// The classes that are merged and have a voxel.
 #[inline(always)]
-fn add_up<V: Tile<f32>>(powers: Row<'_>, inverse: Row<'_>, totals: &mut Totals) {
-    let mut prediction = V::load(&totals.prediction);
-    for (power, inverse) in powers.iter().zip(inverse) {
-        prediction = V::load(power).times_plus(V::load(inverse), prediction);
-    }
-    prediction.store(&mut totals.prediction);
-}
-
-/// Adds up y_0 p of a class.
-#[inline(always)]
-fn add_background<V: Tile<f32>>(powers: Row<'_>, inverse: Row<'_>, codes: Codes<'_>, totals: &mut Totals) {
-    let mut overlap = V::load(&totals.background_overlap);
-    for ((power, inverse), codes) in powers.iter().zip(inverse).zip(codes) {
-        overlap = V::load(power).only(V::is_class(codes, 0)).times_plus(V::load(inverse), overlap);
-    }
-    overlap.store(&mut totals.background_overlap);
+fn merged_here(merged: &[bool], present: u32) -> impl Iterator<Item = i32> {
+    (0..).zip(merged).filter(move |&(c, &merged)| merged && has(present, c as usize)).map(|(c, _)| c)
 }
 
 /// Replaces the values of `out` by those of `row` where voxels are of the class.
@@ -162,30 +213,37 @@ fn replace<V: Tile<f32>>(row: Row<'_>, codes: Codes<'_>, class: i32, out: RowMut
     }
 }
 
-/// Adds up p, y p and y of a class, and eˣ to the row of the labels' eˣ where it is the label.
+/// Adds up the products of each class's row with another, to one of its totals.
 #[inline(always)]
-fn add_up_labelled<V: Singles>(
+fn add_up_all<V: Tile<f32>>(
     powers: Row<'_>,
-    inverse: Row<'_>,
-    codes: Codes<'_>,
-    class: i32,
-    label: RowMut<'_>,
-    totals: &mut Totals,
+    factor: Row<'_>,
+    totals: &mut [Totals],
+    of: impl Fn(&mut Totals) -> &mut [f32; LANES],
 ) {
-    let (mut prediction, mut overlap) = (V::load(&totals.prediction), V::load(&totals.overlap));
-    let mut target = V::Bits::load(&totals.target);
-    for (((power, inverse), codes), label) in powers.iter().zip(inverse).zip(codes).zip(label) {
-        let (power, inverse) = (V::load(power), V::load(inverse));
-        prediction = power.times_plus(inverse, prediction);
-        let is_class = V::is_class(codes, class);
-        let of_label = power.only(is_class);
-        overlap = of_label.times_plus(inverse, overlap);
-        target = V::count(is_class, target);
-        V::load(label).plus(of_label).store(label);
+    let length = factor.len();
+    let mut powers = powers.chunks_exact(length);
+    let mut fours = totals.chunks_exact_mut(4);
+    for totals in &mut fours {
+        let mut next = || powers.next().unwrap_or_default();
+        let rows = next().iter().zip(next()).zip(next()).zip(next()).zip(factor);
+        let mut sums = [0, 1, 2, 3].map(|c| V::load(of(&mut totals[c])));
+        for ((((a, b), c), d), factor) in rows {
+            let factor = V::load(factor);
+            sums[0] = V::load(a).times_plus(factor, sums[0]);
+            sums[1] = V::load(b).times_plus(factor, sums[1]);
+            sums[2] = V::load(c).times_plus(factor, sums[2]);
+            sums[3] = V::load(d).times_plus(factor, sums[3]);
+        }
+        totals.iter_mut().zip(sums).for_each(|(totals, sum)| sum.store(of(totals)));
     }
-    prediction.store(&mut totals.prediction);
-    overlap.store(&mut totals.overlap);
-    totals.target = target.array().map(u32::cast_signed);
+    for (totals, row) in fours.into_remainder().iter_mut().zip(powers) {
+        let mut sum = V::load(of(totals));
+        for (power, factor) in row.iter().zip(factor) {
+            sum = V::load(power).times_plus(V::load(factor), sum);
+        }
+        sum.store(of(totals));
+    }
 }
 
 /// Writes the derivative of rows of logits; false, with part of it written, if one of them is out of range.
@@ -221,14 +279,13 @@ impl Kernel for Differentiate<'_> {
             let length = codes.len();
             let here = start..start + length;
             let (powers, [sum, mean, group, share]) = rows(room, classes, length);
-            let present = present::<<S::Singles as Singles>::Bits>(codes);
             for (c, powers) in powers.chunks_exact_mut(length).enumerate() {
                 let x = x.get(c).map_or(&out[c][here.clone()], |x| &x[here.clone()]);
                 exponentiate::<S::Singles>(c == 0, x, powers, sum, &mut seen);
-                let codes = has(present, row[c]).then_some(codes);
-                let (first, class) = (c == 0, row[c] as i32);
-                add_slopes::<S::Singles>(first, powers, codes, class, outside[c], inside[c], mean);
             }
+            let present = present::<<S::Singles as Singles>::Bits>(codes);
+            let slopes = Slopes { outside, inside, row, present };
+            slopes.add_up::<S::Singles>(powers, codes, mean);
             for ((sum, mean), codes) in sum.iter_mut().zip(&mut *mean).zip(codes) {
                 let inverse = S::Singles::splat(1.0).over(S::Singles::load(sum));
                 let inverse = inverse.only(S::Singles::counts(codes));
@@ -238,12 +295,15 @@ impl Kernel for Differentiate<'_> {
             }
             if !merged.is_empty() {
                 add_group::<S::Singles>(powers, merged, group);
-                for group in &mut *group {
+                for (group, share) in group.iter_mut().zip(&mut *share) {
                     S::Singles::splat(weight).over(S::Singles::load(group)).store(group);
+                    S::Singles::splat(0.0).store(share);
                 }
-                share.fill([0.0; LANES]);
                 for class in merged_here(merged, present) {
                     replace::<S::Singles>(group, codes, class, share);
+                }
+                for (share, offset) in share.iter_mut().zip(&*mean) {
+                    S::Singles::load(offset).minus(S::Singles::load(share)).store(share);
                 }
             }
             for (c, powers) in powers.chunks_exact(length).enumerate() {
@@ -253,8 +313,7 @@ impl Kernel for Differentiate<'_> {
                     codes: has(present, row[c]).then_some(codes),
                     class: row[c] as i32,
                     inverse: sum,
-                    offset: mean,
-                    share: is_merged.then_some(share),
+                    offset: if is_merged { share } else { mean },
                     outside: outside[c],
                     inside: inside[c],
                     weight: if is_merged { 0.0 } else { weight },
@@ -266,41 +325,85 @@ impl Kernel for Differentiate<'_> {
     }
 }
 
-/// Adds eˣ ∂L/∂p of a class to `mean`, or replaces it if it is the first; no voxel has the class if there are no codes.
-#[inline(always)]
-fn add_slopes<V: Tile<f32>>(
-    first: bool,
-    powers: Row<'_>,
-    codes: Option<Codes<'_>>,
+/// ∂L/∂p of all classes.
+struct Slopes<'a> {
+    outside: &'a [f32],
+    inside: &'a [f32],
+    row: &'a [usize],
+    present: u32,
+}
+
+/// ∂L/∂p of a class.
+#[derive(Clone, Copy)]
+struct Slope<V> {
+    outside: V,
+    inside: V,
     class: i32,
-    outside: f32,
-    inside: f32,
+}
+
+impl<V: Tile<f32>> Slope<V> {
+    /// Of a tile; without codes, of one without a voxel of the class.
+    #[inline(always)]
+    fn of(&self, codes: Option<&[i32; LANES]>) -> V {
+        match codes {
+            Some(codes) => V::select(V::is_class(codes, self.class), self.inside, self.outside),
+            None => self.outside,
+        }
+    }
+}
+
+impl Slopes<'_> {
+    /// Σ eˣ ∂L/∂p over classes, several at a time so that the sums need not go to memory and back for each.
+    #[inline(always)]
+    fn add_up<V: Tile<f32>>(&self, powers: Row<'_>, codes: Codes<'_>, mean: RowMut<'_>) {
+        let classes = self.row.len();
+        for (powers, c) in powers.chunks(4 * codes.len()).zip((0..classes).step_by(4)) {
+            let slopes = [c, c + 1, c + 2, c + 3].map(|c| {
+                let c = c.min(classes - 1);
+                let (outside, inside) = (V::splat(self.outside[c]), V::splat(self.inside[c]));
+                Slope { outside, inside, class: self.row[c] as i32 }
+            });
+            let here = c..(c + 4).min(classes);
+            let (first, some) = (c == 0, self.row[here].iter().any(|&class| has(self.present, class)));
+            if some {
+                add_some::<V, true>(first, &slopes, powers, codes, mean);
+            } else {
+                add_some::<V, false>(first, &slopes, powers, codes, mean);
+            }
+        }
+    }
+}
+
+/// Adds eˣ ∂L/∂p of up to four classes to `mean`, or replaces it if they are the first.
+#[inline(always)]
+fn add_some<V: Tile<f32>, const LABELLED: bool>(
+    first: bool,
+    slopes: &[Slope<V>; 4],
+    powers: Row<'_>,
+    codes: Codes<'_>,
     mean: RowMut<'_>,
 ) {
-    let (outside, inside) = (V::splat(outside), V::splat(inside));
-    let rows = powers.iter().zip(mean);
-    match codes {
-        None if first => {
-            for (power, mean) in rows {
-                outside.times(V::load(power)).store(mean);
+    let length = codes.len();
+    let mut powers = powers.chunks_exact(length);
+    if let (4, rows) = (powers.len(), &mut powers) {
+        let mut next = || rows.next().unwrap_or_default();
+        let rows = next().iter().zip(next()).zip(next()).zip(next()).zip(codes).zip(mean);
+        for (((((a, b), c), d), codes), mean) in rows {
+            let codes = LABELLED.then_some(codes);
+            let mut sum = slopes[0].of(codes).times(V::load(a));
+            if !first {
+                sum = sum.plus(V::load(mean));
             }
+            sum = slopes[1].of(codes).times_plus(V::load(b), sum);
+            sum = slopes[2].of(codes).times_plus(V::load(c), sum);
+            slopes[3].of(codes).times_plus(V::load(d), sum).store(mean);
         }
-        None => {
-            for (power, mean) in rows {
-                outside.times_plus(V::load(power), V::load(mean)).store(mean);
-            }
-        }
-        Some(codes) if first => {
-            for ((power, mean), codes) in rows.zip(codes) {
-                let slope = V::select(V::is_class(codes, class), inside, outside);
-                slope.times(V::load(power)).store(mean);
-            }
-        }
-        Some(codes) => {
-            for ((power, mean), codes) in rows.zip(codes) {
-                let slope = V::select(V::is_class(codes, class), inside, outside);
-                slope.times_plus(V::load(power), V::load(mean)).store(mean);
-            }
+        return;
+    }
+    for (k, (slope, powers)) in slopes.iter().zip(powers).enumerate() {
+        for ((power, codes), mean) in powers.iter().zip(codes).zip(&mut *mean) {
+            let product = slope.of(LABELLED.then_some(codes)).times(V::load(power));
+            if first && k == 0 { product } else { product.plus(V::load(mean)) }.store(mean);
         }
     }
 }
@@ -315,45 +418,31 @@ struct Written<'a> {
     class: i32,
     /// 1 / Σ eˣ.
     inverse: Row<'a>,
-    /// (w − Σ p ∂L/∂p) / Σ eˣ.
+    /// (w − Σ p ∂L/∂p) / Σ eˣ; of a merged class, less its w / Σ eˣ of the group where voxels are of the group.
     offset: Row<'a>,
-    /// Of a merged class, instead of w y: w / Σ eˣ of its group where voxels are of the group.
-    share: Option<Row<'a>>,
     outside: f32,
     inside: f32,
     weight: f32,
 }
 
-impl Derivative<f32> for Written<'_> {
+impl<'a> Derivative<f32> for Written<'a> {
     #[inline(always)]
     fn write<V: Tile<f32>>(self, start: usize, out: &mut [f32], streaming: Option<&Streaming>) {
         let (outside, inside, minus) =
             (V::splat(self.outside), V::splat(self.inside), V::splat(-self.weight));
-        let inverse = self.inverse.as_flattened()[start..].as_chunks().0;
-        let offset = self.offset.as_flattened()[start..].as_chunks().0;
-        let powers = self.powers.as_flattened()[start..].as_chunks().0;
-        let rows = powers.iter().zip(inverse).zip(offset).zip(out.as_chunks_mut().0);
-        let codes = self.codes.map(|codes| codes.as_flattened()[start..].as_chunks().0);
-        if let Some(share) = self.share {
-            let share = share.as_flattened()[start..].as_chunks().0;
-            for (tile, ((((power, inverse), offset), out), share)) in rows.zip(share).enumerate() {
-                let slope = match codes {
-                    Some(codes) => V::select(V::is_class(&codes[tile], self.class), inside, outside),
-                    None => outside,
-                };
-                let offset = V::load(offset).minus(V::load(share));
-                V::load(power).times(slope.times_plus(V::load(inverse), offset)).write(out, streaming);
-            }
-            return;
-        }
-        let Some(codes) = codes else {
+        let from = |row: Row<'a>| row.as_flattened()[start..].as_chunks::<LANES>().0.iter();
+        let rows = from(self.powers).zip(from(self.inverse)).zip(from(self.offset));
+        let rows = rows.zip(out.as_chunks_mut().0);
+        let Some(codes) = self.codes else {
             for (((power, inverse), offset), out) in rows {
                 let factor = outside.times_plus(V::load(inverse), V::load(offset));
                 V::load(power).times(factor).write(out, streaming);
             }
             return;
         };
-        for ((((power, inverse), offset), out), codes) in rows.zip(codes) {
+        for ((((power, inverse), offset), out), codes) in
+            rows.zip(codes.as_flattened()[start..].as_chunks().0)
+        {
             let is_class = V::is_class(codes, self.class);
             let factor = V::select(is_class, inside, outside).times_plus(V::load(inverse), V::load(offset));
             V::load(power).times_plus(factor, minus.only(is_class)).write(out, streaming);

@@ -13,6 +13,15 @@ use crate::{Element, element::sealed::Lane};
 /// Gradients of this many bytes are written past the caches.
 pub(super) const LARGE: usize = 1 << 23;
 
+/// How many voxels of each map come before a cache line starts, if that is the same for all maps; or else 0.
+///
+/// From there on, blocks are whole cache lines, and none is written by two.
+pub(super) fn head<T>(maps: &[T], voxels: usize) -> usize {
+    let head = maps.as_ptr().align_offset(64);
+    let is_same = (voxels * size_of::<T>()).is_multiple_of(64);
+    if is_same && head < voxels { head } else { 0 }
+}
+
 /// The gradient of one map's block, which can be computed from any voxel on.
 pub(super) trait Derivative<F: Lane>: Copy {
     /// Writes whole tiles, of the voxels from `start` on.

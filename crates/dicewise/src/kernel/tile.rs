@@ -85,6 +85,11 @@ pub trait Tile<F: Lane>: Copy {
     fn is_class(codes: &[i32; LANES], class: i32) -> Self::Mask;
     /// Where the voxel counts.
     fn counts(codes: &[i32; LANES]) -> Self::Mask;
+    fn either(mask: Self::Mask, other: Self::Mask) -> Self::Mask;
+    /// In how many lanes the mask holds.
+    fn count_of(mask: Self::Mask) -> u32;
+    /// A lane where the mask does not hold.
+    fn lane_without(mask: Self::Mask) -> Option<usize>;
     fn is_not_negative(self) -> Self::Mask;
     fn select(mask: Self::Mask, where_true: Self, elsewhere: Self) -> Self;
     /// 0 elsewhere.
@@ -100,8 +105,6 @@ pub trait Tile<F: Lane>: Copy {
 
 /// Sixteen `f32`, whose bits can be had.
 pub trait Singles: Tile<f32> {
-    /// Whether [`times_plus`](Tile::times_plus) rounds once.
-    const FUSED: bool;
     type Bits: Bits;
 
     fn bits(self) -> Self::Bits;
@@ -138,15 +141,15 @@ const LN_2_LOW: f32 = -2.121_944_4e-4;
 /// The coefficients of r² to r⁵ in eʳ; those of 1 and r are 1. Near-minimax on [−½ ln 2, ½ ln 2].
 const EXP: [f32; 4] = [4.999_923e-1, 1.666_711_5e-1, 4.189_033_5e-2, 8.312_503e-3];
 
-/// eʳ, or e⁻ʳ if `sign` is −1, for |r| ≤ ½ ln 2, by a polynomial of degree 5, 1.5e-7 relative.
+/// `scale` · eʳ, or e⁻ʳ if `sign` is −1, for |r| ≤ ½ ln 2, by a polynomial of degree 5, 1.5e-7 relative.
 ///
 /// Its halves are added up side by side, as what bounds a loop of these is how long each takes.
 #[inline(always)]
-fn reduced_exp<V: Singles>(r: V, sign: f32) -> V {
+fn reduced_exp<V: Singles>(r: V, sign: f32, scale: f32) -> V {
     let square = r.times(r);
-    let first = if sign < 0.0 { V::splat(1.0).minus(r) } else { V::splat(1.0).plus(r) };
-    let second = V::splat(sign * EXP[1]).times_plus(r, V::splat(EXP[0]));
-    let third = V::splat(sign * EXP[3]).times_plus(r, V::splat(EXP[2]));
+    let first = V::splat(sign * scale).times_plus(r, V::splat(scale));
+    let second = V::splat(sign * scale * EXP[1]).times_plus(r, V::splat(scale * EXP[0]));
+    let third = V::splat(sign * scale * EXP[3]).times_plus(r, V::splat(scale * EXP[2]));
     third.times_plus(square, second).times_plus(square, first)
 }
 
@@ -157,39 +160,41 @@ pub(super) fn exp<V: Singles>(x: V) -> V {
     let shifted = x.times_plus(V::splat(std::f32::consts::LOG2_E), V::splat(ROUNDER));
     let n = shifted.minus(V::splat(ROUNDER));
     let r = n.times_plus(V::splat(-LN_2_LOW), n.times_plus(V::splat(-LN_2_HIGH), x));
-    let q = reduced_exp(r, 1.0);
+    let q = reduced_exp(r, 1.0, 1.0);
     // 2ⁿ by adding n to the exponent.
     V::from_bits(q.bits().plus(shifted.bits().to_exponent()))
 }
 
 const TWO_64: f32 = 18_446_744_073_709_551_616.0;
 
-/// eˣ, or e⁻ˣ, for x within ±44; as [`Tile::power`] and [`Tile::inverse_power`].
+/// The last place of numbers in [2, 4).
+const PLACE: f32 = 1.0 / 4_194_304.0;
+/// Added to n last places, −64 ≤ n < 64, it leaves n + 64 in the lowest 7 bits and one other bit set.
+const SHIFT: f32 = 2.0 + 64.0 * PLACE;
+const BIT_OF_SHIFT: u32 = 2.0_f32.to_bits();
+
+/// eˣ, or e⁻ˣ, for x within ±44; as [`Tile::power`] and [`Tile::inverse_power`], where `times_plus` rounds once.
 #[inline(always)]
 pub(super) fn power<V: Singles, const INVERSE: bool>(x: V, seen: &mut V::Bits) -> V {
-    // Added to x, it leaves 512 + x, rounded to an integer, in the lowest bits, of which 9 count for the exponent.
-    const SHIFT: f32 = ROUNDER + 512.0;
     let sign = if INVERSE { -1.0 } else { 1.0 };
-    let shifted = x.times_plus(V::splat(sign * std::f32::consts::LOG2_E), V::splat(SHIFT));
+    let shifted = x.times_plus(V::splat(sign * PLACE * std::f32::consts::LOG2_E), V::splat(SHIFT));
+    // n last places.
     let n = shifted.minus(V::splat(SHIFT));
-    // ± what is left of ± x, so that x need not change its sign.
-    let r = match V::FUSED {
-        // ln 2 as f32 is wrong by a thirtieth of its last place only: no second part of it is needed for these n, as
-        // long as the product is not rounded.
-        true => n.times_plus(V::splat(-sign * std::f32::consts::LN_2), x),
-        false => n.times_plus(V::splat(-sign * LN_2_LOW), n.times_plus(V::splat(-sign * LN_2_HIGH), x)),
-    };
-    let q = reduced_exp(r, sign);
-    // 64 + the exponent.
-    let exponent = shifted.bits().minus(V::Bits::splat((SHIFT - 64.0).to_bits()));
-    *seen = seen.or(exponent);
+    // ± what is left of ± x, so that x need not change its sign. ln 2 as f32 is wrong by a thirtieth of its last place
+    // only: no second part of it is needed for these n, as the product is not rounded.
+    let r = n.times_plus(V::splat(-sign / PLACE * std::f32::consts::LN_2), x);
+    // Any number outside of [2, 2 + 128 last places) has another bit set, but for 0, which takes an x that SHIFT is an exact
+    // multiple of log2 e of: there is none.
+    *seen = seen.or(shifted.bits());
+    // n + 64 is added to the exponent.
+    let q = reduced_exp(r, sign, 1.0 / TWO_64);
     V::from_bits(q.bits().plus(shifted.bits().to_exponent()))
 }
 
-/// Whether all x that [`power`] has noted were in range: numbers in 0..128 stay so when they are OR-ed.
+/// Whether all x that [`power`] has noted were in range.
 #[inline(always)]
 pub(super) fn were_in_range<B: Bits>(seen: B) -> bool {
-    seen.array().into_iter().fold(0, |seen, bits| seen | bits) < 128
+    seen.array().into_iter().fold(0, |seen, bits| seen | bits) & !BIT_OF_SHIFT < 128
 }
 
 /// Σ ln p over many p.
@@ -197,12 +202,9 @@ pub(super) fn were_in_range<B: Bits>(seen: B) -> bool {
 pub(super) struct Logarithms<V: Singles> {
     /// p = 2ⁿ m, with m in [√½, √2) so that ln p does not cancel where p is near 1.
     exponents: V::Bits,
-    product: V,
-    /// Of how many p.
-    factors: usize,
-    /// How many were added before.
-    tiles: usize,
+    /// Σ ln m.
     sum: V,
+    tiles: usize,
 }
 
 impl<V: Singles> Logarithms<V> {
@@ -211,41 +213,44 @@ impl<V: Singles> Logarithms<V> {
 
     #[inline(always)]
     pub(super) fn new() -> Self {
-        Self {
-            exponents: V::Bits::splat(0),
-            product: V::splat(1.0),
-            factors: 0,
-            tiles: 0,
-            sum: V::splat(0.0),
-        }
+        Self { exponents: V::Bits::splat(0), sum: V::splat(0.0), tiles: 0 }
     }
 
-    /// Adds p > 2⁻¹⁹⁰, where the mask holds if there is one.
+    /// Adds p > 2⁻¹⁹⁰, those that count if there are codes.
     #[inline(always)]
-    pub(super) fn add(&mut self, p: V, counts: Option<V::Mask>) {
+    pub(super) fn add_row(&mut self, p: &[[f32; LANES]], codes: Option<&[[i32; LANES]]>) {
         let root = V::Bits::splat(std::f32::consts::FRAC_1_SQRT_2.to_bits());
-        if self.factors == Self::FACTORS {
-            self.sum = self.sum.plus(self.product.ln());
-            (self.product, self.tiles, self.factors) = (V::splat(1.0), self.tiles + self.factors, 0);
+        for (k, p) in p.chunks(Self::FACTORS).enumerate() {
+            let mut exponents = self.exponents;
+            let mut product = V::splat(1.0);
+            let mut add = |lifted: V| {
+                let bits = lifted.bits().minus(root);
+                // Each is 64 too much, which `sum` takes off.
+                exponents = exponents.plus(bits.exponent_of());
+                let mantissa = bits.and(V::Bits::splat(0x007f_ffff)).plus(root);
+                product = product.times(V::from_bits(mantissa));
+            };
+            // The factor lifts the smallest p to where numbers are normal.
+            let lifted = |p: &[f32; LANES]| V::load(p).times(V::splat(TWO_64));
+            match codes {
+                None => p.iter().for_each(|p| add(lifted(p))),
+                Some(codes) => {
+                    for (p, codes) in p.iter().zip(&codes[k * Self::FACTORS..]) {
+                        add(V::select(V::counts(codes), lifted(p), V::splat(TWO_64)));
+                    }
+                }
+            }
+            self.exponents = exponents;
+            self.sum = self.sum.plus(product.ln());
+            self.tiles += p.len();
         }
-        // The factor lifts the smallest p to where numbers are normal.
-        let mut lifted = p.times(V::splat(TWO_64));
-        if let Some(counts) = counts {
-            lifted = V::select(counts, lifted, V::splat(TWO_64));
-        }
-        let bits = lifted.bits().minus(root);
-        // Each is 64 too much, which `sum` takes off.
-        self.exponents = self.exponents.plus(bits.exponent_of());
-        let mantissa = bits.and(V::Bits::splat(0x007f_ffff)).plus(root);
-        self.product = self.product.times(V::from_bits(mantissa));
-        self.factors += 1;
     }
 
     #[inline(always)]
     pub(super) fn sum(self) -> f64 {
-        let lifts = (64 * LANES * (self.tiles + self.factors)) as f64;
+        let lifts = (64 * LANES * self.tiles) as f64;
         let exponents: f64 = self.exponents.array().into_iter().map(|n| f64::from(n.cast_signed())).sum();
-        (exponents - lifts) * std::f64::consts::LN_2 + self.sum.plus(self.product.ln()).lanes().sum()
+        (exponents - lifts) * std::f64::consts::LN_2 + self.sum.lanes().sum()
     }
 }
 
@@ -372,6 +377,48 @@ mod tests {
     }
 
     #[test]
+    fn no_value_is_shifted_to_0_unseen() {
+        let critical = SHIFT / PLACE / std::f32::consts::LOG2_E;
+        for set in InstructionSet::available() {
+            for step in -5000_i32..=5000 {
+                let x = f32::from_bits(critical.to_bits().wrapping_add_signed(step));
+                assert!(!apply(set, Function::Power, &[-x]).1, "{set} {x}");
+                assert!(!apply(set, Function::InversePower, &[x]).1, "{set} {x}");
+            }
+        }
+    }
+
+    #[test]
+    fn lanes_are_counted_and_found() {
+        struct Lanes<'a>(&'a [i32; LANES], i32);
+        impl Kernel for Lanes<'_> {
+            type Output = (u32, Option<usize>, u32);
+            #[inline(always)]
+            fn run<S: Simd>(self) -> Self::Output {
+                let mask = S::Singles::is_class(self.0, self.1);
+                let both = S::Singles::either(mask, S::Singles::is_class(self.0, self.1 + 1));
+                (S::Singles::count_of(mask), S::Singles::lane_without(mask), S::Singles::count_of(both))
+            }
+        }
+        for set in InstructionSet::available() {
+            for bits in 0..1_u32 << LANES {
+                // Class 3 where a bit is set, else class 4, or 5 in the last lane.
+                let codes: [i32; LANES] =
+                    std::array::from_fn(
+                        |lane| if bits >> lane & 1 == 1 { 3 } else { 4 + i32::from(lane == 15) },
+                    );
+                let (count, without, both) = set.run(Lanes(&codes, 3));
+                assert_eq!(count, bits.count_ones(), "{set} {bits:b}");
+                assert_eq!(both, LANES as u32 - u32::from(bits >> 15 & 1 == 0), "{set} {bits:b}");
+                match without {
+                    Some(lane) => assert_ne!(codes[lane], 3, "{set} {bits:b}"),
+                    None => assert_eq!(count, 16, "{set} {bits:b}"),
+                }
+            }
+        }
+    }
+
+    #[test]
     fn logarithms_add_up() {
         struct Sum<'a>(&'a [[f32; LANES]], &'a [[i32; LANES]]);
         impl Kernel for Sum<'_> {
@@ -379,9 +426,7 @@ mod tests {
             #[inline(always)]
             fn run<S: Simd>(self) -> f64 {
                 let mut sum = Logarithms::<S::Singles>::new();
-                for (p, codes) in self.0.iter().zip(self.1) {
-                    sum.add(S::Singles::load(p), Some(S::Singles::counts(codes)));
-                }
+                sum.add_row(self.0, Some(self.1));
                 sum.sum()
             }
         }

@@ -101,3 +101,31 @@ fn half_precision_keeps_1e_3_and_5e_3_at_128_cubed_and_above() {
         }
     }
 }
+
+#[test]
+fn a_large_gradient_is_the_same_wherever_it_lies_in_memory() {
+    // Cache lines start at the same voxel of every map, or not.
+    for voxels in [1 << 20, (1 << 20) + 5] {
+        let shape = Shape::new(1, 3, voxels).unwrap();
+        let x: Vec<f32> = (0..shape.elements()).map(|k| (k * 7919 % 1000) as f32 / 100.0 - 5.0).collect();
+        let labels: Vec<u8> = (0..voxels).map(|i| (i / 23 % 3) as u8).collect();
+        let target = Target::labels(shape, LabelMap::U8(&labels)).unwrap();
+        let dice = DiceLoss::new(Partition::BatchWise, Epsilon::uniform(1e-5).unwrap()).unwrap();
+        let loss = SegmentationLoss::new(dice, Activation::Softmax).unwrap().with_cross_entropy(1.0).unwrap();
+        let terms = loss.terms(&loss.sums(&x, &target, None).unwrap(), None).unwrap();
+        let mut room = vec![f32::NAN; shape.elements() + 64];
+        let line = room.as_ptr().align_offset(64);
+        let mut gradient_at = |offset: usize| {
+            let gradient = &mut room[line + offset..][..shape.elements()];
+            loss.write_gradient(&terms, &x, &target, 1.0, gradient).unwrap();
+            let written = gradient.to_vec();
+            room.fill(f32::NAN);
+            written
+        };
+        let expected = gradient_at(0);
+        assert!(expected.iter().all(|value| value.is_finite()));
+        for offset in [1, 4, 15] {
+            assert!(gradient_at(offset) == expected, "{voxels} voxels, {offset} values into a cache line");
+        }
+    }
+}

@@ -8,10 +8,11 @@ use std::arch::x86_64::{
     _mm256_and_si256, _mm256_blendv_ps, _mm256_castps_si256, _mm256_castps256_ps128, _mm256_castsi256_ps,
     _mm256_cmp_ps, _mm256_cmpeq_epi32, _mm256_cmpgt_epi32, _mm256_cvtepi32_ps, _mm256_cvtps_pd,
     _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_loadu_si256, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps, _mm256_or_ps, _mm256_or_si256,
-    _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_pd, _mm256_setzero_ps, _mm256_slli_epi32,
-    _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_storeu_si256,
-    _mm256_stream_ps, _mm256_sub_epi32, _mm256_sub_ps, _mm256_xor_si256,
+    _mm256_loadu_si256, _mm256_max_ps, _mm256_min_ps, _mm256_movemask_epi8, _mm256_mul_ps, _mm256_or_ps,
+    _mm256_or_si256, _mm256_packs_epi32, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_pd,
+    _mm256_setzero_ps, _mm256_slli_epi32, _mm256_sllv_epi32, _mm256_srai_epi32, _mm256_storeu_pd,
+    _mm256_storeu_ps, _mm256_storeu_si256, _mm256_stream_ps, _mm256_sub_epi32, _mm256_sub_ps,
+    _mm256_xor_si256,
 };
 
 use super::Streaming;
@@ -191,6 +192,24 @@ impl Tile<f32> for Pair<__m256> {
     }
 
     #[inline(always)]
+    fn either(mask: Self, other: Self) -> Self {
+        // SAFETY: see the module.
+        unsafe { Self(_mm256_or_ps(mask.0, other.0), _mm256_or_ps(mask.1, other.1)) }
+    }
+
+    #[inline(always)]
+    fn count_of(mask: Self) -> u32 {
+        mask.in_pairs_of_bits().count_ones() / 2
+    }
+
+    #[inline(always)]
+    fn lane_without(mask: Self) -> Option<usize> {
+        let place = mask.in_pairs_of_bits().trailing_ones() as usize / 2;
+        // Fours of lanes are in the order 0, 2, 1, 3.
+        (place < LANES).then_some(place % 4 + place / 4 % 2 * 8 + place / 8 * 4)
+    }
+
+    #[inline(always)]
     fn select(mask: Self, where_true: Self, elsewhere: Self) -> Self {
         // SAFETY: see the module.
         unsafe {
@@ -203,6 +222,14 @@ impl Tile<f32> for Pair<__m256> {
 }
 
 impl Pair<__m256> {
+    /// A mask, two bits a lane.
+    #[inline(always)]
+    fn in_pairs_of_bits(self) -> u32 {
+        let Pair(low, high) = self.bits();
+        // SAFETY: see the module.
+        unsafe { _mm256_movemask_epi8(_mm256_packs_epi32(low, high)) }.cast_unsigned()
+    }
+
     #[inline(always)]
     fn widened(self) -> [__m256d; 4] {
         // SAFETY: see the module.
@@ -218,7 +245,6 @@ impl Pair<__m256> {
 }
 
 impl Singles for Pair<__m256> {
-    const FUSED: bool = true;
     type Bits = Pair<__m256i>;
 
     #[inline(always)]

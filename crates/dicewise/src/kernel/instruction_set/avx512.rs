@@ -168,6 +168,21 @@ impl Tile<f32> for Register<__m512> {
     }
 
     #[inline(always)]
+    fn either(mask: __mmask16, other: __mmask16) -> __mmask16 {
+        mask | other
+    }
+
+    #[inline(always)]
+    fn count_of(mask: __mmask16) -> u32 {
+        mask.count_ones()
+    }
+
+    #[inline(always)]
+    fn lane_without(mask: __mmask16) -> Option<usize> {
+        (mask != __mmask16::MAX).then_some(mask.trailing_ones() as usize)
+    }
+
+    #[inline(always)]
     fn select(mask: __mmask16, where_true: Self, elsewhere: Self) -> Self {
         // SAFETY: see the module.
         unsafe { Self(_mm512_mask_blend_ps(mask, elsewhere.0, where_true.0)) }
@@ -194,7 +209,6 @@ impl Register<__m512> {
 }
 
 impl Singles for Register<__m512> {
-    const FUSED: bool = true;
     type Bits = Register<__m512i>;
 
     #[inline(always)]
