@@ -1,9 +1,9 @@
 //! The fused loss against the memory bandwidth: `cargo bench -p dicewise --bench bound [-- --json FILE]`.
 //!
 //! The bound is the time in which the bytes that must move can move: input and labels read once for the sums, once
-//! more for the gradient, and the gradient written once. The bandwidth is measured in the same run, by the same
-//! threads, with the better of a read and a copy in these proportions. Processor time, summed over threads, is what
-//! other work on the machine disturbs least; it is compared with processor time.
+//! more for the gradient, and the gradient written once. The bandwidth is the better of a read and a copy, by the same
+//! threads and in turn with the loss, so that what else runs on the machine slows both. Processor time, summed over
+//! threads, is what that disturbs least; it is compared with processor time.
 
 use std::{hint::black_box, time::Instant};
 
@@ -14,7 +14,7 @@ use dicewise::{
 use rayon::prelude::*;
 
 /// A measurement is repeated for at least this long, in seconds.
-const LEAST: f64 = 0.7;
+const LEAST: f64 = 2.0;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
@@ -33,26 +33,20 @@ fn main() {
 }
 
 fn table(filter: Option<&str>) -> Vec<String> {
-    let bandwidth = Bandwidth::measure();
-    println!(
-        "{} threads, {}; processor time of a thread: {:.1} GB/s read, {:.1} GB/s copied",
-        rayon::current_num_threads(),
-        InstructionSet::best(),
-        bandwidth.read / 1e9,
-        bandwidth.copied / 1e9
-    );
-    println!("| input | loss | sums, ms | gradient, ms | bound, ms | ratio | wall, ms |");
-    println!("|:--|:--|--:|--:|--:|--:|--:|");
+    let mut memory = Memory::new();
+    println!("{} threads, {}", rayon::current_num_threads(), InstructionSet::best());
+    println!("| input | loss | sums, ms | gradient, ms | bound, ms | ratio | wall, ms | GB/s of a thread |");
+    println!("|:--|:--|--:|--:|--:|--:|--:|--:|");
     let mut rows = Vec::new();
     let shapes = [[2, 4, 192 * 192 * 48], [2, 14, 96 * 96 * 96], [1, 105, 96 * 96 * 96]];
     let softmax = |shape, name, truth| {
-        move |rows: &mut Vec<String>, bandwidth: &Bandwidth| {
-            rows.push(case::<f32>(bandwidth, name, shape, truth, Activation::Softmax, Some(1.0)));
+        move |rows: &mut Vec<String>, memory: &mut Memory| {
+            rows.push(case::<f32>(memory, name, shape, truth, Activation::Softmax, Some(1.0)));
         }
     };
-    let mut run = |name: &str, case: &dyn Fn(&mut Vec<String>, &Bandwidth)| {
+    let mut run = |name: &str, case: &dyn Fn(&mut Vec<String>, &mut Memory)| {
         if filter.is_none_or(|filter| name.contains(filter)) {
-            case(&mut rows, &bandwidth);
+            case(&mut rows, &mut memory);
         }
     };
     run("softmax4", &softmax(shapes[0], "softmax + Dice + CE", Truth::Labels));
@@ -61,12 +55,12 @@ fn table(filter: Option<&str>) -> Vec<String> {
     run("dense4", &softmax(shapes[0], "softmax + Dice + CE, one-hot f32", Truth::Dense));
     run("marginal4", &softmax(shapes[0], "softmax + Dice + CE, a class missing, marginal", Truth::Missing));
     let binary = [2, 1, 192 * 192 * 48];
-    run("sigmoid1", &|rows, bandwidth| {
-        rows.push(case::<f32>(bandwidth, "sigmoid + Dice", binary, Truth::Dense, Activation::Sigmoid, None));
+    run("sigmoid1", &|rows, memory| {
+        rows.push(case::<f32>(memory, "sigmoid + Dice", binary, Truth::Dense, Activation::Sigmoid, None));
     });
-    run("sigmoidce1", &|rows, bandwidth| {
+    run("sigmoidce1", &|rows, memory| {
         rows.push(case::<f32>(
-            bandwidth,
+            memory,
             "sigmoid + Dice + BCE",
             binary,
             Truth::Dense,
@@ -74,19 +68,12 @@ fn table(filter: Option<&str>) -> Vec<String> {
             Some(1.0),
         ));
     });
-    run("none1", &|rows, bandwidth| {
-        rows.push(case::<f32>(
-            bandwidth,
-            "Dice of probabilities",
-            binary,
-            Truth::Dense,
-            Activation::None,
-            None,
-        ));
+    run("none1", &|rows, memory| {
+        rows.push(case::<f32>(memory, "Dice of probabilities", binary, Truth::Dense, Activation::None, None));
     });
-    run("none4", &|rows, bandwidth| {
+    run("none4", &|rows, memory| {
         rows.push(case::<f32>(
-            bandwidth,
+            memory,
             "Dice of probabilities",
             shapes[0],
             Truth::Labels,
@@ -94,9 +81,9 @@ fn table(filter: Option<&str>) -> Vec<String> {
             None,
         ));
     });
-    run("half4", &|rows, bandwidth| {
+    run("half4", &|rows, memory| {
         rows.push(case::<half::f16>(
-            bandwidth,
+            memory,
             "softmax + Dice + CE, f16",
             shapes[0],
             Truth::Labels,
@@ -104,9 +91,9 @@ fn table(filter: Option<&str>) -> Vec<String> {
             Some(1.0),
         ));
     });
-    run("bfloat4", &|rows, bandwidth| {
+    run("bfloat4", &|rows, memory| {
         rows.push(case::<half::bf16>(
-            bandwidth,
+            memory,
             "softmax + Dice + CE, bf16",
             shapes[0],
             Truth::Labels,
@@ -117,29 +104,29 @@ fn table(filter: Option<&str>) -> Vec<String> {
     rows
 }
 
-/// Bytes per second of processor time, over all threads.
-struct Bandwidth {
-    read: f64,
-    copied: f64,
+/// Two arrays that no cache holds.
+struct Memory {
+    from: Vec<u64>,
+    to: Vec<u64>,
 }
 
-impl Bandwidth {
-    fn measure() -> Self {
-        let (from, mut to) = (vec![1_u64; 1 << 25], vec![0_u64; 1 << 25]);
-        let bytes = 8.0 * from.len() as f64;
-        let chunk = 1 << 16;
-        let read = processor_time(|| {
-            let sum =
-                from.par_chunks(chunk).map(|from| from.iter().fold(0_u64, |sum, x| sum.wrapping_add(*x)));
-            black_box(sum.reduce(|| 0, u64::wrapping_add));
-        });
-        let copied = processor_time(|| {
-            to.par_chunks_mut(chunk)
-                .zip(from.par_chunks(chunk))
-                .for_each(|(to, from)| to.copy_from_slice(from));
-            black_box(&mut to);
-        });
-        Self { read: bytes / read.0, copied: 2.0 * bytes / copied.0 }
+impl Memory {
+    const LENGTH: usize = 1 << 24;
+    const PIECE: usize = 1 << 16;
+
+    fn new() -> Self {
+        Self { from: vec![1; Self::LENGTH], to: vec![0; Self::LENGTH] }
+    }
+
+    fn read(from: &[u64]) {
+        let sum = |from: &[u64]| from.iter().fold(0_u64, |sum, x| sum.wrapping_add(*x));
+        black_box(from.par_chunks(Self::PIECE).map(sum).reduce(|| 0, u64::wrapping_add));
+    }
+
+    fn copy(from: &[u64], to: &mut [u64]) {
+        let pieces = to.par_chunks_mut(Self::PIECE).zip(from.par_chunks(Self::PIECE));
+        pieces.for_each(|(to, from)| to.copy_from_slice(from));
+        black_box(to);
     }
 }
 
@@ -154,7 +141,7 @@ enum Truth {
 }
 
 fn case<T: Element>(
-    bandwidth: &Bandwidth,
+    memory: &mut Memory,
     name: &str,
     [batch, classes, voxels]: [usize; 3],
     truth: Truth,
@@ -203,24 +190,31 @@ fn case<T: Element>(
         let sums = loss.sums(&input, &target, presence).expect("valid data");
         loss.terms(&sums, presence).expect("valid sums")
     };
-    let of_sums = processor_time(|| {
-        black_box(terms());
-    });
-    let terms = terms();
-    let of_gradient = processor_time(|| {
-        loss.write_gradient(&terms, black_box(&input), &target, 1.0, &mut gradient).expect("valid data");
-    });
+    let first = terms();
+    let Memory { from, to } = memory;
+    let [of_read, of_copy, of_sums, of_gradient] = in_turn([
+        &mut || Memory::read(from),
+        &mut || Memory::copy(from, to),
+        &mut || {
+            black_box(terms());
+        },
+        &mut || {
+            loss.write_gradient(&first, black_box(&input), &target, 1.0, &mut gradient).expect("valid data");
+        },
+    ]);
     let input_bytes = size_of_val(input.as_slice()) as f64;
     // Without activation, the gradient does not need the input.
     let again = if activation == Activation::None { 0.0 } else { input_bytes };
-    let best = bandwidth.read.max(bandwidth.copied);
+    let bytes = size_of_val(from.as_slice()) as f64;
+    let best = (bytes / of_read.0).max(2.0 * bytes / of_copy.0);
     let bound = (2.0 * input_bytes + again + 2.0 * target_bytes as f64) / best;
     let total = of_sums.0 + of_gradient.0;
     let wall = of_sums.1 + of_gradient.1;
     let [sums, gradient, bound, wall] = [of_sums.0, of_gradient.0, bound, wall].map(|seconds| 1e3 * seconds);
     let ratio = 1e3 * total / bound;
     println!(
-        "| [{batch}, {classes}, {voxels}] | {name} | {sums:.1} | {gradient:.1} | {bound:.1} | {ratio:.2} | {wall:.1} |"
+        "| [{batch}, {classes}, {voxels}] | {name} | {sums:.1} | {gradient:.1} | {bound:.1} | {ratio:.2} | {wall:.1} | {:.1} |",
+        best / 1e9
     );
     format!(
         "  {{\"shape\": [{batch}, {classes}, {voxels}], \"loss\": \"{name}\", \"sums_ms\": {sums:.3}, \
@@ -228,21 +222,30 @@ fn case<T: Element>(
     )
 }
 
-/// Processor and wall time of one run in seconds, the medians of several.
-fn processor_time(mut run: impl FnMut()) -> (f64, f64) {
-    run();
-    let (mut processor, mut wall) = (Vec::new(), Vec::new());
-    let start = Instant::now();
-    while processor.len() < 5 || start.elapsed().as_secs_f64() < LEAST {
-        let (before, begin) = (processor_nanoseconds(), Instant::now());
-        run();
-        wall.push(begin.elapsed().as_secs_f64());
-        processor.push(match (before, processor_nanoseconds()) {
-            (Some(before), Some(after)) => (after - before) as f64 * 1e-9,
-            _ => begin.elapsed().as_secs_f64() * rayon::current_num_threads() as f64,
-        });
+/// Processor and wall time of a run of each in seconds, the medians of several rounds.
+fn in_turn<const N: usize>(mut runs: [&mut dyn FnMut(); N]) -> [(f64, f64); N] {
+    let mut times = [const { (Vec::new(), Vec::new()) }; N];
+    let mut start = Instant::now();
+    for round in 0.. {
+        if round == 1 {
+            // The first has filled caches and pages.
+            start = Instant::now();
+            times = [const { (Vec::new(), Vec::new()) }; N];
+        }
+        if round > 5 && start.elapsed().as_secs_f64() > LEAST {
+            break;
+        }
+        for (run, (processor, wall)) in runs.iter_mut().zip(&mut times) {
+            let (before, begin) = (processor_nanoseconds(), Instant::now());
+            run();
+            wall.push(begin.elapsed().as_secs_f64());
+            processor.push(match (before, processor_nanoseconds()) {
+                (Some(before), Some(after)) => (after - before) as f64 * 1e-9,
+                _ => begin.elapsed().as_secs_f64() * rayon::current_num_threads() as f64,
+            });
+        }
     }
-    (median(processor), median(wall))
+    times.map(|(processor, wall)| (median(processor), median(wall)))
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
