@@ -221,24 +221,20 @@ impl<V: Singles> Logarithms<V> {
     pub(super) fn add_row(&mut self, p: &[[f32; LANES]], codes: Option<&[[i32; LANES]]>) {
         let root = V::Bits::splat(std::f32::consts::FRAC_1_SQRT_2.to_bits());
         for (k, p) in p.chunks(Self::FACTORS).enumerate() {
-            let mut exponents = self.exponents;
-            let mut product = V::splat(1.0);
-            let mut add = |lifted: V| {
+            let codes = codes.map(|codes| &codes[k * Self::FACTORS..][..p.len()]);
+            // In registers, one for the row and not for each p.
+            let (mut exponents, mut product) = (self.exponents, V::splat(1.0));
+            for (tile, p) in p.iter().enumerate() {
+                // The factor lifts the smallest p to where numbers are normal.
+                let mut lifted = V::load(p).times(V::splat(TWO_64));
+                if let Some(codes) = codes {
+                    lifted = V::select(V::counts(&codes[tile]), lifted, V::splat(TWO_64));
+                }
                 let bits = lifted.bits().minus(root);
                 // Each is 64 too much, which `sum` takes off.
                 exponents = exponents.plus(bits.exponent_of());
                 let mantissa = bits.and(V::Bits::splat(0x007f_ffff)).plus(root);
                 product = product.times(V::from_bits(mantissa));
-            };
-            // The factor lifts the smallest p to where numbers are normal.
-            let lifted = |p: &[f32; LANES]| V::load(p).times(V::splat(TWO_64));
-            match codes {
-                None => p.iter().for_each(|p| add(lifted(p))),
-                Some(codes) => {
-                    for (p, codes) in p.iter().zip(&codes[k * Self::FACTORS..]) {
-                        add(V::select(V::counts(codes), lifted(p), V::splat(TWO_64)));
-                    }
-                }
             }
             self.exponents = exponents;
             self.sum = self.sum.plus(product.ln());
