@@ -18,6 +18,7 @@ mod softmax;
 mod softmax_dense;
 mod softmax_labels;
 mod softmax_rows;
+mod softmax_sums;
 mod softmax_tile;
 mod streaming;
 pub(crate) mod tile;

@@ -63,3 +63,13 @@ pub(super) fn add_row<V: Tile<f32>>(row: Row<'_>, sum: RowMut<'_>) {
         V::load(sum).plus(V::load(value)).store(sum);
     }
 }
+
+/// Adds eˣ of the classes that are merged into one group.
+#[inline(always)]
+pub(super) fn add_group<V: Tile<f32>>(powers: Row<'_>, merged: &[bool], group: RowMut<'_>) {
+    let length = group.len();
+    group.fill([0.0; LANES]);
+    for (powers, _) in powers.chunks_exact(length).zip(merged).filter(|(_, merged)| **merged) {
+        add_row::<V>(powers, group);
+    }
+}

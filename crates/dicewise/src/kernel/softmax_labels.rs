@@ -1,6 +1,7 @@
 //! The usual case of softmax: label maps, a derivative that is affine in y.
 //!
-//! Blocks of moderate logits are nearly all, and are taken class after class ([`softmax_rows`](super::softmax_rows)).
+//! Blocks of moderate logits are nearly all, and are taken class after class ([`softmax_sums`](super::softmax_sums),
+//! [`softmax_rows`](super::softmax_rows)).
 //! What these leave, and `f64`, is done sixteen voxels after the other ([`softmax_tile`](super::softmax_tile)), or in the
 //! general way ([`softmax`](super::softmax)) where missing labels are merged into the background.
 
@@ -10,7 +11,8 @@ use super::{
     codes::Codes,
     lanes::LANES,
     rows, softmax,
-    softmax_rows::{Differentiate, Measure, Totals},
+    softmax_rows::Differentiate,
+    softmax_sums::{Measure, Totals},
     softmax_tile::{DifferentiateTiles, MeasureTiles},
 };
 use crate::{DiceError, Element, element::sealed::Lane, shape::Chunk, target::Kind};
