@@ -1,9 +1,9 @@
 //! The usual case of softmax: label maps, a derivative that is affine in y.
 //!
 //! Blocks of moderate logits are nearly all, and are taken class after class ([`softmax_sums`](super::softmax_sums),
-//! [`softmax_rows`](super::softmax_rows)).
-//! What these leave, and `f64`, is done sixteen voxels after the other ([`softmax_tile`](super::softmax_tile)), or in the
-//! general way ([`softmax`](super::softmax)) where missing labels are merged into the background.
+//! [`softmax_rows`](super::softmax_rows)). What these leave, and `f64`, is done sixteen voxels after the other
+//! ([`softmax_tile`](super::softmax_tile)), or in the general way ([`softmax`](super::softmax)) where missing labels are
+//! merged into the background.
 
 use super::{
     Backward, Forward, InstructionSet, MapSums,

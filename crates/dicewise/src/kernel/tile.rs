@@ -183,8 +183,8 @@ pub(super) fn power<V: Singles, const INVERSE: bool>(x: V, seen: &mut V::Bits) -
     // ± what is left of ± x, so that x need not change its sign. ln 2 as f32 is wrong by a thirtieth of its last place
     // only: no second part of it is needed for these n, as the product is not rounded.
     let r = n.times_plus(V::splat(-sign / PLACE * std::f32::consts::LN_2), x);
-    // Any number outside of [2, 2 + 128 last places) has another bit set, but for 0, which takes an x that SHIFT is an exact
-    // multiple of log2 e of: there is none.
+    // Numbers outside of [2, 2 + 128 last places) have another bit set, except 0, for which x · log2 e would have to be
+    // −SHIFT to the last bit: it is for no x.
     *seen = seen.or(shifted.bits());
     // n + 64 is added to the exponent.
     let q = reduced_exp(r, sign, 1.0 / TWO_64);
