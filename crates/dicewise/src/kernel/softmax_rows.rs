@@ -180,8 +180,8 @@ fn add_some<V: Tile<f32>, const LABELLED: bool>(
 ) {
     let length = codes.len();
     let mut powers = powers.chunks_exact(length);
-    if let (4, rows) = (powers.len(), &mut powers) {
-        let mut next = || rows.next().unwrap_or_default();
+    if powers.len() == 4 {
+        let mut next = || powers.next().unwrap_or_default();
         let rows = next().iter().zip(next()).zip(next()).zip(next()).zip(codes).zip(mean);
         for (((((a, b), c), d), codes), mean) in rows {
             let codes = LABELLED.then_some(codes);

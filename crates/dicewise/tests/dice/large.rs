@@ -9,6 +9,8 @@ use dicewise::{
 use dicewise_oracle::{Logits, Phi, Problem, one_hot};
 use half::{bf16, f16};
 
+use crate::{cases::assert_close, segmentation::dice};
+
 struct Volume {
     batch: usize,
     classes: usize,
@@ -128,4 +130,22 @@ fn a_large_gradient_is_the_same_wherever_it_lies_in_memory() {
             assert!(gradient_at(offset) == expected, "{voxels} voxels, {offset} values into a cache line");
         }
     }
+}
+
+/// p = ½ or ⅓ everywhere, in exact or nearly exact arithmetic, where a sum in f16 would stop at 65,504: 128³ voxels,
+/// half of them object. Softmax of equal logits: O = n/4, U = n, D = ½, CE = ln 2.
+#[test]
+fn half_precision_does_not_overflow_at_128_cubed() {
+    let n = 128_usize.pow(3);
+    let shape = Shape::new(1, 2, n).unwrap();
+    let labels: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
+    let target = Target::labels(shape, &labels).unwrap();
+    fn value<T: Element>(n: usize, target: &Target<'_>) -> f64 {
+        let loss = SegmentationLoss::new(dice(Partition::ImageWise), Activation::Softmax).unwrap();
+        let x = vec![T::from_f64(3.0); 2 * n];
+        loss.with_cross_entropy(1.0).unwrap().value(&x, target, None).unwrap()
+    }
+    let expected = 0.5 + 2_f64.ln();
+    assert_close(&[value::<f16>(n, &target)], &[expected], 1e-6, 0.0);
+    assert_close(&[value::<bf16>(n, &target)], &[expected], 1e-6, 0.0);
 }
