@@ -14,7 +14,7 @@ use dicewise::{
 use rayon::prelude::*;
 
 /// A measurement is repeated for at least this long, in seconds.
-const LEAST: f64 = 2.0;
+const LEAST: f64 = 5.0;
 
 fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");

@@ -201,7 +201,7 @@ impl fmt::Display for Explanation {
                 "Right for both: empty labels are learnt, and labels declared missing are left alone."
             }
             (Verdict::Ignores, Verdict::Ignores) => {
-                "Right if labels are missing. Empty labels are not learnt: false positives there cost nothing."
+                "Right if labels are missing. Empty labels are not learnt: this Dice charges nothing for false positives there."
             }
             (Verdict::Learns, Verdict::Learns) => {
                 "Right if labels are empty. Missing labels are learnt as absent: the network unlearns the structure."

@@ -8,7 +8,6 @@ use super::{
     rows::{Codes, Row, RowMut, add_group, exponentiate, rows, tiles_at_once},
     tile::{Logarithms, Simd, Tile},
 };
-use crate::target::LEFT_OUT;
 
 /// Adds rows of logits to the sums; false, with nothing added, if one of them is out of range.
 pub(super) struct Measure<'a> {
@@ -40,6 +39,9 @@ pub(super) struct Totals {
 /// Classes that are looked for in a tile one after the other; voxels of more are taken one by one.
 const MOST_FOUND: usize = 4;
 
+/// A tile of which the first two classes found have fewer voxels than this is taken voxel by voxel from the start.
+const FEW: u32 = 8;
+
 /// Where voxels have their labels' p, or their group's where classes are merged, and y p is added up.
 struct OfLabels<'a> {
     powers: Row<'a>,
@@ -60,35 +62,58 @@ impl OfLabels<'_> {
         inverse_lanes: &[f32; LANES],
         out: &mut [f32; LANES],
     ) {
-        let mut found = [LEFT_OUT; MOST_FOUND];
-        let most = MOST_FOUND.min(self.totals.len());
-        let mut class = codes[0];
-        let mut mask = V::is_class(codes, class);
-        let mut done = mask;
-        let mut p = V::splat(0.0);
-        for found in found.iter_mut().take(most) {
-            if class >= 0 {
-                p = p.plus(self.add_class(tile, class as usize, mask, inverse));
-            }
+        let first = codes[0];
+        let mask = V::is_class(codes, first);
+        let Some(lane) = V::lane_without(mask) else {
+            return self.add_class(tile, first, mask, inverse).store(out);
+        };
+        let mut class = codes[lane];
+        let mut mask_of_class = V::is_class(codes, class);
+        let mut done = V::either(mask, mask_of_class);
+        if self.totals.len() > MOST_FOUND && V::count_of(done) < FEW {
+            out.fill(0.0);
+            return self.add_lanes(tile, codes, inverse_lanes, out, &[]);
+        }
+        let mut p = self.add_class(tile, first, mask, inverse);
+        let mut found = [first; MOST_FOUND];
+        for found in &mut found[1..] {
+            p = p.plus(self.add_class(tile, class, mask_of_class, inverse));
             *found = class;
             let Some(lane) = V::lane_without(done) else {
                 return p.store(out);
             };
             class = codes[lane];
-            mask = V::is_class(codes, class);
-            done = V::either(done, mask);
+            mask_of_class = V::is_class(codes, class);
+            done = V::either(done, mask_of_class);
         }
         p.store(out);
+        self.add_lanes(tile, codes, inverse_lanes, out, &found);
+    }
+
+    /// Adds voxels one by one, but for those of some classes. Not inlined: it would take registers from the loop for
+    /// tiles of few classes.
+    #[inline(never)]
+    fn add_lanes(
+        &mut self,
+        tile: usize,
+        codes: &[i32; LANES],
+        inverse: &[f32; LANES],
+        out: &mut [f32; LANES],
+        done: &[i32],
+    ) {
         for (lane, &class) in codes.iter().enumerate() {
-            if class >= 0 && !found.contains(&class) {
-                out[lane] = self.add_lane(tile, class as usize, lane, inverse_lanes[lane]);
+            if class >= 0 && !done.contains(&class) {
+                out[lane] = self.add_lane(tile, class as usize, lane, inverse[lane]);
             }
         }
     }
 
     /// p of the voxels of a class in a tile, 0 elsewhere.
     #[inline(always)]
-    fn add_class<V: Tile<f32>>(&mut self, tile: usize, class: usize, mask: V::Mask, inverse: V) -> V {
+    fn add_class<V: Tile<f32>>(&mut self, tile: usize, class: i32, mask: V::Mask, inverse: V) -> V {
+        let Ok(class) = usize::try_from(class) else {
+            return V::splat(0.0);
+        };
         let p = V::load(&self.powers[class * self.length + tile]).only(mask).times(inverse);
         let totals = &mut self.totals[class];
         V::load(&totals.overlap).plus(p).store(&mut totals.overlap);

@@ -115,12 +115,15 @@ pub(crate) fn case_of(b: usize, c: usize, i: usize) -> impl Strategy<Value = Cas
     (
         vec(0.0..=1.0_f64, b * c * i),
         vec(label, b * i),
+        // Labels one by one, or in runs as in a segmentation.
+        prop::sample::select(vec![1, 1, 5, 20]),
         vec(zero_one_or(0.0, 1.0), b * c * i),
         any::<bool>(),
         vec(prop::bool::weighted(0.9), b * i),
         vec(prop::bool::weighted(0.7), b * c),
     )
-        .prop_map(move |(p, labels, dense, soft, mask, mut annotated)| {
+        .prop_map(move |(p, labels, run, dense, soft, mask, mut annotated)| {
+            let labels = (0..labels.len()).map(|k| labels[k - k % run]).collect();
             // The background is never missing.
             (0..b).for_each(|b| annotated[b * c] = true);
             Case { shape: Shape::new(b, c, i).unwrap(), p, labels, dense, soft, mask, annotated }
