@@ -37,11 +37,10 @@ fn add_plain<F: Lane, V: Tile<F>, const DENSE: bool>(
             overlap = p.only(truth.is_class::<V>(tile)).add_to(overlap);
         }
     }
-    let (overlap, target, prediction) =
-        (V::wide_lanes(overlap), V::wide_lanes(target), V::wide_lanes(prediction));
-    sums.overlap += overlap.sum();
-    sums.prediction += prediction.sum();
-    sums.target += if DENSE { target.sum() } else { truth.count() };
+    let [overlap, target, prediction] = [overlap, target, prediction].map(V::wide_sum);
+    sums.overlap += overlap;
+    sums.prediction += prediction;
+    sums.target += if DENSE { target } else { truth.count() };
     // NaN passes by the extremes, and shows in the sums.
     extremes.are_probabilities()
         && extremes_of_y.are_probabilities()
@@ -169,10 +168,18 @@ impl<F: Lane> Derivative<F> for Slopes<'_, F> {
         let Self { a, slope, curvature, .. } = self;
         let truth = self.truth.from(start);
         let (outside, inside) = (V::splat(F::of(a)), V::splat(F::of(a - slope)));
+        // Of −slope and a what the type of the lanes leaves, so that a result is off by no more than two roundings.
+        let minus_slope = V::splat(F::of(-slope));
+        let rest_of_slope = V::splat(F::of(-slope - F::of(-slope).wide()));
+        let rest_of_a = V::splat(F::of(a - F::of(a).wide()));
+        let cannot_overflow = a.abs().max(slope.abs()) < f64::from(f32::MAX) / 2.0;
         let p: &[[F; LANES]] = self.p.as_flattened()[start..].as_chunks().0;
         for (tile, out) in out.as_chunks_mut().0.iter_mut().enumerate() {
             let mut value = if curvature == 0.0 && !truth.is_dense() {
                 V::select(truth.is_class::<V>(tile), inside, outside)
+            } else if curvature == 0.0 && cannot_overflow {
+                let y = truth.dense::<V>(tile);
+                minus_slope.times_plus(y, outside).plus(rest_of_slope.times_plus(y, rest_of_a))
             } else {
                 let mut values = truth.y::<V>(tile).lanes().0.map(|y| a - slope * y.wide());
                 if curvature != 0.0 {

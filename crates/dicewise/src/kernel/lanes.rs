@@ -188,8 +188,8 @@ impl<F: Lane> Tile<F> for Lanes<F> {
     }
 
     #[inline(always)]
-    fn wide_lanes(sums: Lanes<f64>) -> Lanes<f64> {
-        sums
+    fn wide_sum(sums: Lanes<f64>) -> f64 {
+        sums.sum()
     }
 
     #[inline(always)]

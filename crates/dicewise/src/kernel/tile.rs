@@ -25,7 +25,7 @@ pub trait Tile<F: Lane>: Copy {
     type Mask: Copy;
     /// What is known of many x: whether all were in range.
     type Seen: Copy;
-    /// Sixteen sums in `f64`.
+    /// Sums in `f64`.
     type Wide: Copy;
 
     fn splat(value: F) -> Self;
@@ -76,11 +76,11 @@ pub trait Tile<F: Lane>: Copy {
     /// ln x for normal x > 0.
     fn ln(self) -> Self;
     fn wide_zeros() -> Self::Wide;
-    /// Adds each value to its sum.
+    /// Adds each value to one of the sums.
     fn add_to(self, sums: Self::Wide) -> Self::Wide;
-    /// Adds each product, which is not rounded, to its sum.
+    /// Adds each product, which is not rounded, to one of the sums.
     fn add_product_to(self, factor: Self, sums: Self::Wide) -> Self::Wide;
-    fn wide_lanes(sums: Self::Wide) -> Lanes<f64>;
+    fn wide_sum(sums: Self::Wide) -> f64;
     /// Where the voxel is of the class.
     fn is_class(codes: &[i32; LANES], class: i32) -> Self::Mask;
     /// Where the voxel counts.

@@ -45,7 +45,8 @@ proptest! {
         assert_close(&[loss], &[problem.loss()], 1e-13, 1.0);
         let gradient: Vec<f64> = gradient.into_iter().map(f64::from).collect();
         let expected = problem.gradient();
-        assert_close(&gradient, &expected, 1e-7, largest(&expected));
+        // Three roundings of f32: a − slope·y, its product where that is no part of it, and what f32 leaves of a and slope.
+        assert_close(&gradient, &expected, 2e-7, largest(&expected));
     }
 
     #[test]

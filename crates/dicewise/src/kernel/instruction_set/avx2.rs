@@ -17,7 +17,7 @@ use std::arch::x86_64::{
 
 use super::Streaming;
 use crate::kernel::{
-    lanes::{LANES, Lanes},
+    lanes::LANES,
     tile::{self, Bits, Simd, Singles, Tile},
 };
 
@@ -43,7 +43,7 @@ macro_rules! pairwise {
 impl Tile<f32> for Pair<__m256> {
     type Mask = Self;
     type Seen = Pair<__m256i>;
-    type Wide = [__m256d; 4];
+    type Wide = [__m256d; 2];
 
     #[inline(always)]
     fn splat(value: f32) -> Self {
@@ -128,47 +128,41 @@ impl Tile<f32> for Pair<__m256> {
     }
 
     #[inline(always)]
-    fn wide_zeros() -> [__m256d; 4] {
+    fn wide_zeros() -> [__m256d; 2] {
         // SAFETY: see the module.
-        unsafe { [_mm256_setzero_pd(); 4] }
+        unsafe { [_mm256_setzero_pd(); 2] }
     }
 
     #[inline(always)]
-    fn add_to(self, sums: [__m256d; 4]) -> [__m256d; 4] {
+    fn add_to(self, sums: [__m256d; 2]) -> [__m256d; 2] {
         let x = self.widened();
         // SAFETY: see the module.
         unsafe {
             [
-                _mm256_add_pd(sums[0], x[0]),
-                _mm256_add_pd(sums[1], x[1]),
-                _mm256_add_pd(sums[2], x[2]),
-                _mm256_add_pd(sums[3], x[3]),
+                _mm256_add_pd(_mm256_add_pd(sums[0], x[0]), x[2]),
+                _mm256_add_pd(_mm256_add_pd(sums[1], x[1]), x[3]),
             ]
         }
     }
 
     #[inline(always)]
-    fn add_product_to(self, factor: Self, sums: [__m256d; 4]) -> [__m256d; 4] {
+    fn add_product_to(self, factor: Self, sums: [__m256d; 2]) -> [__m256d; 2] {
         let (x, y) = (self.widened(), factor.widened());
         // SAFETY: see the module.
         unsafe {
             [
-                _mm256_fmadd_pd(x[0], y[0], sums[0]),
-                _mm256_fmadd_pd(x[1], y[1], sums[1]),
-                _mm256_fmadd_pd(x[2], y[2], sums[2]),
-                _mm256_fmadd_pd(x[3], y[3], sums[3]),
+                _mm256_fmadd_pd(x[2], y[2], _mm256_fmadd_pd(x[0], y[0], sums[0])),
+                _mm256_fmadd_pd(x[3], y[3], _mm256_fmadd_pd(x[1], y[1], sums[1])),
             ]
         }
     }
 
     #[inline(always)]
-    fn wide_lanes(sums: [__m256d; 4]) -> Lanes<f64> {
-        let mut lanes = Lanes([0.0; LANES]);
-        for (out, sums) in lanes.0.as_chunks_mut::<4>().0.iter_mut().zip(sums) {
-            // SAFETY: see the module.
-            unsafe { _mm256_storeu_pd(out.as_mut_ptr(), sums) }
-        }
-        lanes
+    fn wide_sum(sums: [__m256d; 2]) -> f64 {
+        let mut lanes = [0.0; 4];
+        // SAFETY: see the module.
+        unsafe { _mm256_storeu_pd(lanes.as_mut_ptr(), _mm256_add_pd(sums[0], sums[1])) }
+        lanes.into_iter().sum()
     }
 
     #[inline(always)]

@@ -10,15 +10,15 @@ use std::arch::x86_64::{
     _mm512_cmp_ps_mask, _mm512_cmpeq_epi32_mask, _mm512_cmpge_epi32_mask, _mm512_cvtepi32_ps,
     _mm512_cvtps_pd, _mm512_div_ps, _mm512_extractf32x8_ps, _mm512_fmadd_pd, _mm512_fmadd_ps,
     _mm512_loadu_ps, _mm512_loadu_si512, _mm512_mask_add_epi32, _mm512_mask_blend_ps, _mm512_maskz_mov_ps,
-    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_ps, _mm512_or_si512, _mm512_set1_epi32,
-    _mm512_set1_ps, _mm512_setzero_pd, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi32,
-    _mm512_sllv_epi32, _mm512_srai_epi32, _mm512_storeu_pd, _mm512_storeu_ps, _mm512_storeu_si512,
+    _mm512_max_ps, _mm512_min_ps, _mm512_mul_ps, _mm512_or_ps, _mm512_or_si512, _mm512_reduce_add_pd,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_pd, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_slli_epi32, _mm512_sllv_epi32, _mm512_srai_epi32, _mm512_storeu_ps, _mm512_storeu_si512,
     _mm512_stream_ps, _mm512_sub_epi32, _mm512_sub_ps, _mm512_xor_si512,
 };
 
 use super::Streaming;
 use crate::kernel::{
-    lanes::{LANES, Lanes},
+    lanes::LANES,
     tile::{self, Bits, Simd, Singles, Tile},
 };
 
@@ -138,13 +138,9 @@ impl Tile<f32> for Register<__m512> {
     }
 
     #[inline(always)]
-    fn wide_lanes(sums: [__m512d; 2]) -> Lanes<f64> {
-        let mut lanes = Lanes([0.0; LANES]);
-        for (out, sums) in lanes.0.as_chunks_mut::<8>().0.iter_mut().zip(sums) {
-            // SAFETY: see the module.
-            unsafe { _mm512_storeu_pd(out.as_mut_ptr(), sums) }
-        }
-        lanes
+    fn wide_sum(sums: [__m512d; 2]) -> f64 {
+        // SAFETY: see the module.
+        unsafe { _mm512_reduce_add_pd(_mm512_add_pd(sums[0], sums[1])) }
     }
 
     #[inline(always)]
