@@ -39,7 +39,7 @@ SHAPES = ["2,4,192,192,48", "2,14,96,96,96", "1,105,96,96,96"]
 
 
 def inputs(shape, device):
-    """Random logits and labels: the latter cost dicewise most, which finds classes by runs of voxels; others do not care."""
+    """Random logits and labels; the latter cost dicewise most, which finds classes by runs of voxels."""
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(shape, generator=generator).mul_(2)
     labels = torch.randint(0, shape[1], (shape[0], 1, *shape[2:]), generator=generator)
