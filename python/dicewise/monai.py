@@ -22,7 +22,7 @@ from torch import nn
 from dicewise import explain
 from dicewise._explain import typical_object
 from dicewise._peers import cross_entropy_effect
-from dicewise._settings import Settings
+from dicewise._settings import Activation, Missing, Settings
 from dicewise.torch import DiceLoss as _DiceLoss
 
 __all__ = ["DiceCELoss", "DiceLoss"]
@@ -77,7 +77,7 @@ class DiceLoss(nn.Module):
         soft_label: bool = False,
         ignore_index: int | None = None,
         *,
-        missing: str | None = None,
+        missing: Missing | None = None,
     ) -> None:
         super().__init__()
         if sigmoid and softmax:
@@ -94,9 +94,11 @@ class DiceLoss(nn.Module):
         self.include_background, self.to_onehot_y = include_background, to_onehot_y
         self.sigmoid, self.softmax = sigmoid, softmax
         self.reduction, self.batch = reduction, batch
-        self.weight = None if weight is None else torch.as_tensor(weight, dtype=torch.float64).tolist()
+        self.weight: list[float] | float | None = (
+            None if weight is None else torch.as_tensor(weight, dtype=torch.float64).tolist()
+        )
         self.missing = missing
-        self._fixed = {
+        self._fixed: dict[str, Any] = {
             "partition": "batch" if batch else "image",
             "epsilon": float(smooth_dr),
             "numerator_epsilon": float(smooth_nr),
@@ -156,22 +158,24 @@ class DiceLoss(nn.Module):
 
     def _build(self, classes: int, **more: Any) -> tuple[_DiceLoss, float]:
         """The loss for a number of classes, and what it is multiplied by."""
-        activation = "sigmoid" if self.sigmoid else "softmax" if self.softmax and classes > 1 else "none"
+        activation: Activation = "sigmoid" if self.sigmoid else "softmax" if self.softmax and classes > 1 else "none"
         background = self._has_background(classes)
-        weights, factor = None, 1.0
+        weights: list[float] | None = None
+        factor = 1.0
         counted = classes - (not background)
-        if isinstance(self.weight, list) and counted > 1:
-            if len(self.weight) != counted:
+        weight = self.weight if counted > 1 else None
+        if isinstance(weight, list):
+            if len(weight) != counted:
                 raise ValueError(
-                    f"weight has {len(self.weight)} values: it needs {counted}, one for each class"
+                    f"weight has {len(weight)} values: it needs {counted}, one for each class"
                     + ("" if background else " but the background")
                 )
             # MONAI averages w (1 − D): the normalised loss times the mean weight.
-            weights, factor = ([] if background else [0.0]) + self.weight, sum(self.weight) / counted
-        elif self.weight is not None and counted > 1:
-            if not self.weight >= 0:
-                raise ValueError(f"weight is {self.weight}: it must be at least 0")
-            factor = self.weight
+            weights, factor = ([] if background else [0.0]) + weight, sum(weight) / counted
+        elif weight is not None:
+            if not weight >= 0:
+                raise ValueError(f"weight is {weight}: it must be at least 0")
+            factor = weight
         loss = _DiceLoss(activation=activation, background=background, class_weights=weights, **self._fixed, **more)
         return loss, factor
 
@@ -260,7 +264,7 @@ class DiceCELoss(DiceLoss):
         lambda_ce: float = 1.0,
         label_smoothing: float = 0.0,
         *,
-        missing: str | None = None,
+        missing: Missing | None = None,
     ) -> None:
         if weight is not None:
             raise ValueError("weight is not supported with the cross-entropy: leave it out")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
-from dicewise._settings import MISSING, PARTITIONS, one_of
+from dicewise._settings import MISSING, PARTITIONS, Missing, Partition, one_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Options:
         epochs, iterations, validation_iterations: a shorter training than nnU-Net's 1000 epochs of 250 and 50 steps.
     """
 
-    partition: str
-    epsilon: float | str
-    missing: str = "as-empty"
+    partition: Partition
+    epsilon: float | Literal["heuristic"]
+    missing: Missing = "as-empty"
     presence: str | None = None
     background: bool = False
     cross_entropy: float = 1.0

@@ -44,7 +44,7 @@ class DeepSupervisedLoss(nn.Module):
         ]
         return sum(terms[1:], terms[0])
 
-    def _one(self, loss: DiceLoss, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def _one(self, loss: nn.Module, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         mask = None
         if self.ignore_channel:
             # With regions, nnU-Net keeps "ignore" as the last channel of the target.
@@ -76,9 +76,12 @@ class nnUNetTrainerDicewise(nnUNetTrainer):
             self.configuration_manager.configuration.get("dicewise", {}),
             self.plans_manager.plans.get("dicewise", {}),
         )
-        self.num_epochs = self.options.epochs or self.num_epochs
-        self.num_iterations_per_epoch = self.options.iterations or self.num_iterations_per_epoch
-        self.num_val_iterations_per_epoch = self.options.validation_iterations or self.num_val_iterations_per_epoch
+        if self.options.epochs is not None:
+            self.num_epochs = self.options.epochs
+        if self.options.iterations is not None:
+            self.num_iterations_per_epoch = self.options.iterations
+        if self.options.validation_iterations is not None:
+            self.num_val_iterations_per_epoch = self.options.validation_iterations
         self.presence = self._read_presence()
 
     def _read_presence(self) -> PresenceTable | None:
