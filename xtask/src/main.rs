@@ -167,17 +167,23 @@ fn sanitize() -> bool {
         && under_sanitizer(&["--manifest-path", "sanitize/Cargo.toml"])
 }
 
-/// Miri has no vector instructions, so the kernels take their portable path, which together with what surrounds it
-/// (cutting into tasks, reuse of buffers) is safe code but for the dispatch.
+/// The loss's tiles of AVX2 through memory. The training kernels take their portable path, which together with what surrounds
+/// it (cutting into tasks, reuse of buffers) is safe code but for the dispatch.
 fn miri() -> bool {
-    // rayon's queues keep memory to the end and tag pointers.
-    let flags = "-Zmiri-ignore-leaks -Zmiri-tree-borrows -Zmiri-permissive-provenance";
-    run(Command::new("cargo")
-        .args(["+nightly", "miri", "test", "-p", "dicewise-kernels", "--lib"])
-        .env("MIRIFLAGS", flags)
-        // A rustup proxy decides on the toolchain only if nothing has chosen one before.
-        .env_remove("RUSTUP_TOOLCHAIN")
-        .env_remove("CARGO"))
+    let under_miri = |what: &[&str], features: &str| {
+        run(Command::new("cargo")
+            .args([&["+nightly", "miri", "test"], what].concat())
+            // rayon's queues keep memory to the end and tag pointers.
+            .env("MIRIFLAGS", "-Zmiri-ignore-leaks -Zmiri-tree-borrows -Zmiri-permissive-provenance")
+            .env("RUSTFLAGS", features)
+            // A rustup proxy decides on the toolchain only if nothing has chosen one before.
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO"))
+    };
+    under_miri(
+        &["-p", "dicewise", "--lib", "--", "instruction_set"],
+        "-Ctarget-feature=+avx2,+fma,+bmi1,+popcnt",
+    ) && under_miri(&["-p", "dicewise-kernels", "--lib"], "")
 }
 
 fn cargo(arguments: &[&str]) -> bool {
